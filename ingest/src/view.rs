@@ -30,6 +30,7 @@ use muster_engine::{
 };
 
 pub use muster_api::Position;
+use muster_wire::DeviceId;
 
 pub(crate) use column::SLOT_BYTES;
 pub(crate) use feed::{CHANGE_BYTES, CHANGES_MAX};
@@ -111,10 +112,7 @@ impl View {
                 column.set(transition.slot, tenant, transition.after);
             }
         }
-        let left = turnover.expired + turnover.evicted;
-        self.changes.fetch_add(turnover.entered, Ordering::Relaxed);
-        self.changes.fetch_sub(left, Ordering::Relaxed);
-        self.evicted.fetch_add(turnover.evicted, Ordering::Relaxed);
+        self.tally(turnover);
     }
 
     /// The cells of one tenant or of all, each once, in no order.
@@ -204,6 +202,29 @@ impl View {
             None if position == self.first_position => Ok(Vec::new()),
             None => Err(TooOld),
         }
+    }
+
+    /// Tells whoever follows the changes of devices that an operator has changed one.
+    pub(crate) fn note_change(&self, tenant: TenantIndex, device_id: DeviceId, time: Timestamp) {
+        let change = Transition {
+            slot: SlotIndex(0),
+            device_id,
+            tenant,
+            before: None,
+            after: None,
+        };
+        let turnover = lock(&self.tenant(tenant))
+            .feed
+            .append(&[change], time.as_seconds());
+        self.tally(turnover);
+    }
+
+    /// Adds what entered and left a feed to the metrics.
+    fn tally(&self, turnover: Turnover) {
+        let left = turnover.expired + turnover.evicted;
+        self.changes.fetch_add(turnover.entered, Ordering::Relaxed);
+        self.changes.fetch_sub(left, Ordering::Relaxed);
+        self.evicted.fetch_add(turnover.evicted, Ordering::Relaxed);
     }
 
     /// Empties the feed of a tenant that was deleted: nobody reads it again.

@@ -193,7 +193,12 @@ fn devices() -> Router {
         .route(&at(""), get(devices::list))
         .route(&at("/$count"), get(devices::count))
         .route(&at("/delta"), get(devices::delta::delta))
-        .route(&at("/{id}"), get(devices::one).delete(devices::delete))
+        .route(
+            &at("/{id}"),
+            get(devices::one)
+                .patch(devices::patch)
+                .delete(devices::delete),
+        )
         .route(
             &at("/{id}/devicecompliancepolicystates"),
             get(devices::policy_states),

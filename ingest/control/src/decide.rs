@@ -30,15 +30,19 @@ impl ControlPlane {
             false if self.has_tenant(command.tenant) => command.tenant,
             false => return Err(Refusal::UnknownTenant),
         };
-        let current = self.object(tenant, key);
+        let current = match command.change {
+            // What is done to a device changes no object.
+            Change::Device { .. } => None,
+            _ => self.object(tenant, key),
+        };
         let etag = current.as_ref().map(|(_, etag)| *etag);
         let is_deletion = matches!(command.change, Change::Delete { .. });
-        if key.is_built_in() && (key != Key::Settings || is_deletion) {
+        let is_always_there = matches!(key, Key::Settings | Key::Device(_));
+        if (key.is_built_in() && !is_always_there) || (is_always_there && is_deletion) {
             return Err(Refusal::BuiltIn { key });
         }
         match (&command.change, etag) {
             (Change::Device { .. }, _) => (),
-            (_, None) if matches!(key, Key::Device(_)) => return Err(Refusal::Unknown { key }),
             (Change::Create { .. } | Change::Issue { .. }, Some(_)) => {
                 return Err(Refusal::Exists { key });
             }

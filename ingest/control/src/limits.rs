@@ -34,6 +34,9 @@ pub const DEVICE_ACTIONS_MAX: u32 = 100_000;
 /// Characters of a display name, as in Graph.
 pub const DISPLAY_NAME_MAX: usize = 256;
 
+/// Characters of the notes on a device.
+pub const NOTES_MAX: usize = 1_000;
+
 /// Characters of a description, as in Graph.
 pub const DESCRIPTION_MAX: usize = 1_024;
 

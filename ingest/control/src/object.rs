@@ -6,6 +6,7 @@
 mod actions;
 mod assignments;
 mod connector;
+mod device;
 mod filter;
 mod group;
 mod key;
@@ -24,6 +25,8 @@ pub use self::actions::{ActionType, Copies, ScheduledAction, ScheduledActions, T
 pub(crate) use self::assignments::ASSIGNMENTS;
 pub use self::assignments::{Assignments, CollectionId, FilterMode, Filtered, Target};
 pub use self::connector::Connector;
+pub(crate) use self::device::COMPUTED_OF_DEVICE;
+pub use self::device::{DeviceProperties, OwnerType};
 pub use self::filter::{
     AssignmentFilter, FilterManagementType, FilterOperator, FilterPlatform, FilterProperties,
     FilterProperty, FilterRule, FilterText, RuleError, RuleProblem,
@@ -59,6 +62,8 @@ pub enum Object {
     Policy(CompliancePolicy),
     /// A group, without its members.
     Group(Group),
+    /// What operators set on a device.
+    Device(DeviceProperties),
     /// The tenant itself.
     Tenant(TenantObject),
     /// An API token.
@@ -83,6 +88,7 @@ impl Object {
                 | (Self::Connector(_), Key::Connector(_))
                 | (Self::Policy(_), Key::Policy(_))
                 | (Self::Group(_), Key::Group(_))
+                | (Self::Device(_), Key::Device(_))
                 | (Self::Tenant(_), Key::Tenant)
                 | (Self::Token(_), Key::Token(_))
                 | (Self::Filter(_), Key::Filter(_))
@@ -139,6 +145,7 @@ impl Object {
             Self::Connector(connector) => connector.show(&mut document),
             Self::Policy(policy) => policy.show(&mut document),
             Self::Group(group) => group.show(&mut document),
+            Self::Device(device) => device.show(&mut document),
             Self::Tenant(tenant) => tenant.show(&mut document),
             Self::Token(token) => token.show(&mut document),
             Self::Filter(filter) => filter.show(&mut document),
@@ -167,6 +174,7 @@ impl Object {
             Self::Connector(connector) => connector.put(into),
             Self::Policy(policy) => policy.put(into),
             Self::Group(group) => group.put(into),
+            Self::Device(device) => device.put(into),
             Self::Tenant(tenant) => tenant.put(into),
             Self::Token(token) => token.put(into),
             Self::Filter(filter) => filter.put(into),
@@ -189,6 +197,7 @@ impl Key {
 pub(crate) fn built_in(key: Key) -> Option<Object> {
     match key {
         Key::Settings => Some(Object::Settings(TenantSettings::default())),
+        Key::Device(_) => Some(Object::Device(DeviceProperties::default())),
         Key::Group(ALL_DEVICES) => Some(Object::Group(Group::all_devices())),
         Key::ScopeTag(ScopeTagId::DEFAULT) => Some(Object::ScopeTag(ScopeTag::built_in())),
         Key::RoleDefinition(id) => {

@@ -273,7 +273,7 @@ impl Tenant {
         let key = entry.key;
         let current = self.objects.get(&key).map(|found| &found.object);
         let builtin = built_in(key);
-        if current.or(builtin.as_ref()) != entry.before() && !entry.is_of_members() {
+        if current.or(builtin.as_ref()) != entry.before() && !entry.keeps_object() {
             return Err("the object differs from the one that it changes");
         }
         if entry.after().is_some_and(|after| !after.is_of(key)) {
@@ -357,10 +357,11 @@ impl Tenant {
 }
 
 impl Entry {
-    const fn is_of_members(&self) -> bool {
+    /// Whether it changes no properties.
+    const fn keeps_object(&self) -> bool {
         matches!(
             self.effect,
-            Effect::MembersAdded(_) | Effect::MembersRemoved(_)
+            Effect::MembersAdded(_) | Effect::MembersRemoved(_) | Effect::Device(_)
         )
     }
 }

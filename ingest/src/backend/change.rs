@@ -30,6 +30,10 @@ impl ServerBackend {
         if deletes_tenant {
             self.require_no_devices(&command)?;
         }
+        let changed_device = match command.change.key() {
+            Key::Device(device) => Some(device),
+            _ => None,
+        };
         let next = self.next_change().await?;
         let control = Arc::clone(&self.context.control);
         let (durable, mut is_durable) = oneshot::channel();
@@ -45,6 +49,10 @@ impl ServerBackend {
         };
         let done = done.map_err(|error| ApiError::Internal(error.to_string()))?;
         let devices = done.map_err(|error| self.explain(error))?;
+        if let Some(device) = changed_device {
+            let now = self.context.clock.now().time;
+            self.context.view.note_change(tenant, device, now);
+        }
         if deletes_tenant {
             self.context.view.end_feed(tenant);
         }

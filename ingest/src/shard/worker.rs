@@ -345,7 +345,9 @@ impl Worker {
             effects.swap_journal(&mut part.journal);
             part.pages.append(&mut effects.pages);
             part.inventories.append(&mut effects.inventories);
-            self.transitions += effects.transitions.len() as u64;
+            // An inventory is a change of a device that stays in its cell.
+            let moves = effects.transitions.iter();
+            self.transitions += moves.filter(|one| one.before != one.after).count() as u64;
             let (_, transitions) = &mut commit.payload.transitions[place];
             std::mem::swap(transitions, &mut effects.transitions);
         }

@@ -6,6 +6,7 @@
 mod cli;
 mod fleet;
 mod full_disk;
+mod graph;
 mod ops;
 mod pki;
 mod raw;
@@ -32,6 +33,7 @@ pub use fleet::{
     random_inventory, record,
 };
 pub use full_disk::{FRAME_RECORDS, FilledDisk};
+pub use graph::{Graph, GraphReply};
 pub use ops::{Cells, Changed, Metrics, Ops};
 pub use pki::{Credentials, Pki};
 pub use raw::{Closed, EarlyDataClient, Raw, Reply, Session, client_tls, hello};

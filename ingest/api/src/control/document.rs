@@ -40,7 +40,8 @@ pub(crate) fn of(object: &Object, key: Key, etag: ETag) -> Properties {
             time("createdDateTime", Some(filter.created_at));
             time("lastModifiedDateTime", Some(filter.modified_at));
         }
-        Object::Settings(_)
+        Object::Device(_)
+        | Object::Settings(_)
         | Object::Connector(_)
         | Object::ScopeTag(_)
         | Object::RoleDefinition(_)

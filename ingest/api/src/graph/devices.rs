@@ -4,10 +4,11 @@ pub(super) mod delta;
 pub(super) mod list;
 pub(super) mod row;
 
+use axum::body::Body;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use muster_control::Action;
+use muster_control::{Action, Change, Key};
 use muster_engine::decide;
 use muster_wire::DeviceId;
 use serde_json::{Map, Value, json};
@@ -16,7 +17,8 @@ use self::row::{DeviceRow, Formatted, SCHEMA};
 use super::call::Call;
 use super::collection::{self, Collection};
 use super::error::GraphError;
-use super::states;
+use super::objects::change_by;
+use super::{body, states};
 use crate::backend::Device;
 use crate::odata::{Expand, Options, Select};
 use crate::why::why;
@@ -34,7 +36,7 @@ fn document(
     select: &Select,
     options: &Options,
 ) -> Result<Value, GraphError> {
-    let formatted = Formatted::of(device);
+    let formatted = Formatted::of(device, &call.control());
     let mut document = DeviceRow::new(device, &formatted).document();
     let expand = |document: &mut Map<String, Value>, expand: &Expand| {
         expanded(call, device, document, expand)
@@ -100,12 +102,29 @@ pub(super) async fn one(
 ) -> Result<Response, GraphError> {
     call.require(Action::ReadDevices)?;
     let device = find(&call, &id).await?;
-    let formatted = Formatted::of(&device);
+    let formatted = Formatted::of(&device, &call.control());
     let document = DeviceRow::new(&device, &formatted).document();
     let expand = |document: &mut Map<String, Value>, expand: &Expand| {
         expanded(&call, &device, document, expand)
     };
     collection::single(&call, query.as_deref(), COLLECTION, document, &expand)
+}
+
+/// `PATCH managedDevices/{id}`: what operators set on a device. Whole documents may be sent back.
+pub(super) async fn patch(
+    call: Call,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, GraphError> {
+    call.require(Action::UpdateDevices)?;
+    let properties = body::object(&headers, body).await?;
+    let device = find(&call, &id).await?;
+    let key = Key::Device(device.record.device_id);
+    change_by(&call, &headers, Change::Update { key, properties }).await?;
+    let formatted = Formatted::of(&device, &call.control());
+    let document = DeviceRow::new(&device, &formatted).document();
+    Ok(collection::entity(&call, list::CONTEXT, document))
 }
 
 /// `DELETE managedDevices/{id}`.
@@ -115,7 +134,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, GraphError> {
     call.require(Action::DeleteDevices)?;
-    super::body::precondition(&headers)?;
+    body::precondition(&headers)?;
     let device = id_of(&id)?;
     let actor = call.principal.actor.clone();
     let removed = call

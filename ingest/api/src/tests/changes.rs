@@ -427,6 +427,10 @@ async fn the_numbers_of_a_device_are_reset_if_changes_are_allowed() {
     let expected = json!([{
         "id": "3",
         "displayName": "resetSequence ManagedDevice",
+        "componentName": "Device",
+        "category": "Device",
+        "activity": null,
+        "correlationId": null,
         "activityType": "resetSequence ManagedDevice",
         "activityOperationType": "Action",
         "activityDateTime": "2026-01-01T00:00:00Z",

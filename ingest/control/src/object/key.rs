@@ -6,7 +6,7 @@ use super::scope_tag::ScopeTagId;
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::id::ObjectId;
 
-/// Which object of a tenant; or which device, for the record of what was done to it.
+/// Which object of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// The settings of the tenant, which always exist.
@@ -17,7 +17,7 @@ pub enum Key {
     Policy(ObjectId),
     /// A group of devices.
     Group(ObjectId),
-    /// A device, which is no object of the control plane.
+    /// A device: what operators set on it, and what was done to it.
     Device(DeviceId),
     /// The tenant itself.
     Tenant,

@@ -3,8 +3,8 @@
 use muster_engine::Timestamp;
 
 use super::{
-    AssignmentFilter, CompliancePolicy, Connector, Group, Key, Object, RoleAssignment,
-    RoleDefinition, ScopeTag, TenantObject, TenantSettings,
+    AssignmentFilter, COMPUTED_OF_DEVICE, CompliancePolicy, Connector, DeviceProperties, Group,
+    Key, Object, RoleAssignment, RoleDefinition, ScopeTag, TenantObject, TenantSettings,
 };
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::document::{Document, Handling, Properties, TYPE, full_type};
@@ -68,6 +68,7 @@ impl Key {
     ) -> Result<Object, Faults> {
         let computed = match self {
             Self::Filter(_) => COMPUTED_OF_FILTER,
+            Self::Device(_) => COMPUTED_OF_DEVICE,
             _ => COMPUTED,
         };
         let mut document = Document::new(properties, computed, handling);
@@ -75,7 +76,7 @@ impl Key {
         finished(object, document)
     }
 
-    /// Reads the object; `None` if there is none without what a fault names, or for a device or token.
+    /// Reads the object; `None` if there is none without what a fault names, or for a token.
     fn read(
         self,
         current: Option<&Object>,
@@ -138,7 +139,11 @@ impl Key {
                 keeps,
                 document,
             )?),
-            Self::Device(_) | Self::Token(_) => return None,
+            Self::Device(_) => {
+                let base = base!(Device).filter(|_| keeps).cloned();
+                Object::Device(DeviceProperties::read(&base.unwrap_or_default(), document))
+            }
+            Self::Token(_) => return None,
         })
     }
 
@@ -166,7 +171,7 @@ impl Key {
             Self::Connector(_) => Object::Connector(Stored::take(from)?),
             Self::Policy(_) => Object::Policy(Stored::take(from)?),
             Self::Group(_) => Object::Group(Stored::take(from)?),
-            Self::Device(_) => return Err(EntryError::Invalid("type of object")),
+            Self::Device(_) => Object::Device(Stored::take(from)?),
             Self::Tenant => Object::Tenant(Stored::take(from)?),
             Self::Token(_) => Object::Token(Stored::take(from)?),
             Self::Filter(_) => Object::Filter(Stored::take(from)?),

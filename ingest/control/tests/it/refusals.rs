@@ -297,22 +297,23 @@ fn a_document_adds_members_and_nothing_else() {
 }
 
 #[test]
-fn a_device_is_no_object() {
+fn what_operators_set_on_a_device_is_changed_and_never_created_or_deleted() {
     let key = Key::Device(DeviceId::from_bytes([1; 16]));
-    for change in [
-        creation(key, json!({})),
-        Change::Delete { key },
-        Change::Replace {
-            key,
-            properties: properties(json!({})),
-        },
-        Change::Update {
-            key,
-            properties: properties(json!({})),
-        },
-    ] {
-        assert_eq!(refusal_of(change), Refusal::Unknown { key });
-    }
+    let update = |json| Change::Update {
+        key,
+        properties: properties(json),
+    };
+    assert_eq!(
+        refusal_of(creation(key, json!({}))),
+        Refusal::Exists { key }
+    );
+    assert_eq!(refusal_of(Change::Delete { key }), Refusal::BuiltIn { key });
+    assert_eq!(refusal_of(update(json!({}))), Refusal::Unchanged);
+    // What the device reports is ignored, so that a whole document can be sent back.
+    let reported = json!({ "osVersion": "10.0.1.2", "complianceState": "compliant" });
+    assert_eq!(refusal_of(update(reported)), Refusal::Unchanged);
+    let unknown = faults(refusal_of(update(json!({ "colour": "red" }))));
+    assert!(unknown[0].starts_with("colour is not known"), "{unknown:?}");
 }
 
 #[test]

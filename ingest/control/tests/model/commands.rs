@@ -269,7 +269,21 @@ fn candidates(key: Key) -> Candidates {
         ],
         Key::Policy(_) => policy_candidates(),
         Key::Group(_) => group_candidates(),
-        Key::Device(_) | Key::Token(_) => Vec::new(),
+        Key::Device(_) => vec![
+            (
+                "managedDeviceName",
+                vec![json!("front desk"), Value::Null, json!(5)],
+            ),
+            (
+                "managedDeviceOwnerType",
+                vec![json!("company"), json!("personal"), json!("nobody")],
+            ),
+            (
+                "notes",
+                vec![json!("spare"), json!(""), Value::Null, json!([])],
+            ),
+        ],
+        Key::Token(_) => Vec::new(),
         Key::Filter(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
             access_candidates(key)
         }

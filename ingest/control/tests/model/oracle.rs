@@ -300,7 +300,23 @@ fn properties(key: Key) -> Vec<Property> {
                 },
             ),
         ],
-        Key::Device(_) | Key::Token(_) => Vec::new(),
+        Key::Device(_) => vec![
+            ("managedDeviceName", json!(""), |value| match value {
+                Value::Null => Some(json!("")),
+                _ => value.is_string().then(|| value.clone()),
+            }),
+            ("managedDeviceOwnerType", json!("unknown"), |value| {
+                let text = value.as_str()?;
+                ["company", "personal"]
+                    .contains(&text)
+                    .then(|| value.clone())
+            }),
+            ("notes", json!(""), |value| match value {
+                Value::Null => Some(json!("")),
+                _ => value.is_string().then(|| value.clone()),
+            }),
+        ],
+        Key::Token(_) => Vec::new(),
         Key::Filter(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
             access_properties(key)
         }
@@ -468,7 +484,7 @@ impl Oracle {
         if let Some(row) = self.row(tenant, key) {
             return Some((self.rows[row].document.clone(), self.rows[row].revision));
         }
-        if key == Key::Settings {
+        if key == Key::Settings || matches!(key, Key::Device(_)) {
             return Some((initial(key), 0));
         }
         let mut all = initial(key);
@@ -576,12 +592,13 @@ impl Oracle {
             return self.change_tenant(command);
         }
         let current = self.document(tenant, key);
-        if matches!(key, Key::Device(_)) {
+        if matches!(command.change, Change::Device { .. }) {
             return self.act(command);
         }
         let deletes = matches!(command.change, Change::Delete { .. });
         let is_fixed = [Key::Group(ALL_DEVICES), Key::ScopeTag(ScopeTagId(0))].contains(&key);
-        if is_fixed || key == Key::Settings && deletes {
+        let is_always_there = key == Key::Settings || matches!(key, Key::Device(_));
+        if is_fixed || is_always_there && deletes {
             return Outcome::BuiltIn;
         }
         if let Change::Issue { token, .. } = &command.change {
@@ -881,12 +898,9 @@ impl Oracle {
         outcome
     }
 
-    /// A device is no object: all that can be done is to record an action.
+    /// An action on a device changes no object.
     fn act(&mut self, command: &Command) -> Outcome {
         let revision = self.changes.len() as u32 + 1;
-        if !matches!(command.change, Change::Device { .. }) {
-            return Outcome::Unknown;
-        }
         if command.expected != Precondition::Nothing {
             return Outcome::Stale(None);
         }

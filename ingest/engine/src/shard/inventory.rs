@@ -12,7 +12,7 @@ use super::apply::Verdict;
 use super::evaluation::evaluate;
 use super::lookup::Lookup;
 use crate::device::{ColdRecord, DeviceRecord};
-use crate::effects::{Effects, InventoryWrite, Outcome};
+use crate::effects::{Effects, InventoryWrite, Outcome, Transition};
 use crate::facet::Facets;
 use crate::ids::{ProfileId, TenantIndex};
 use crate::numbers::is_leap;
@@ -100,6 +100,15 @@ impl Shard {
             Ordering::Greater => {
                 *stored = inventory.revision;
                 self.checkpoint.dirty.insert(slot.page());
+                // It stays in its cell, and whoever follows the changes of devices learns of it.
+                let record = self.devices.get(slot);
+                effects.transitions.push(Transition {
+                    slot,
+                    device_id: record.device_id,
+                    tenant,
+                    before: Some(record.facets),
+                    after: Some(record.facets),
+                });
                 accepted(slot)
             }
         }

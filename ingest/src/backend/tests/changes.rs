@@ -144,7 +144,7 @@ async fn members_must_be_devices_of_the_tenant() {
         let add = Change::AddMembers { group, members };
         server
             .backend
-            .change(tenant, Precondition::Nothing, add)
+            .change(unconditional(), tenant, add)
             .await
     };
     let [one, other] = [[1; 16], [2; 16]].map(DeviceId::from_bytes);
@@ -409,7 +409,7 @@ async fn the_devices_of_a_tenant_are_admitted_from_its_creation_to_its_deletion(
     let delete = Change::Delete { key: Key::Tenant };
     let deleted = server
         .backend
-        .change(index, Precondition::Nothing, delete)
+        .change(unconditional(), index, delete)
         .await
         .unwrap();
     assert!(!deleted.control.has_tenant(index));

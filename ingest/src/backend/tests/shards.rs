@@ -46,7 +46,7 @@ async fn a_scan_gives_pages_of_positions_and_rows_their_devices_in_that_order() 
     assert_eq!(found, expected.concat());
     let asked = vec![at(1, 7), at(0, 3), at(9, 1), at(1, 2)];
     let rows = backend.rows(TenantIndex(0), asked).await.unwrap();
-    let slots: Vec<_> = rows.iter().map(|device| device.record.seq).collect();
+    let slots: Vec<_> = rows.iter().map(|(_, device)| device.record.seq).collect();
     assert_eq!(slots, [7, 3, 2], "there is no shard 9");
     let ids = vec![device_id(); 2];
     let devices = backend.devices_by_id(TenantIndex(0), ids.clone()).await;

@@ -24,6 +24,8 @@ pub struct Server {
     pub quic: SocketAddr,
     /// The operations endpoint.
     pub ops: Ops,
+    /// The base URL of the operators' API; `None` if it is not served.
+    pub api: Option<String>,
     log: NamedTempFile,
 }
 
@@ -52,6 +54,7 @@ impl Server {
                 process,
                 quic: addresses.quic,
                 ops: Ops::new(&addresses.ops),
+                api: addresses.api.clone(),
                 log,
             }),
             None => match wait(process.end()) {
@@ -78,6 +81,7 @@ impl Server {
             process,
             quic: addresses.quic,
             ops: Ops::new(&addresses.ops),
+            api: addresses.api.clone(),
             log,
         }
     }

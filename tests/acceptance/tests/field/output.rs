@@ -47,6 +47,7 @@ fn start_with_output(place: &Installation, redirection: &str, input: Stdio) -> S
         Some(Addresses {
             quic: serving["quic"].as_str()?.parse().ok()?,
             ops: format!("http://{}", serving["ops"].as_str()?),
+            api: None,
         })
     });
     server.ops.create_tenants(&Settings::default().tenants);

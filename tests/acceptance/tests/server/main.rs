@@ -10,6 +10,7 @@ mod deferred_deletion;
 mod devices;
 mod durability;
 mod floods;
+mod graph;
 mod known_flaws;
 mod listing;
 mod odd_values;

@@ -6,8 +6,10 @@
 //! two passes over all devices at a time.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use axum::response::Response;
+use muster_control::ControlPlane;
 use muster_engine::{FacetWord, Facets, ShardId, SlotIndex};
 
 use super::row::{DeviceRow, FACET_PROPERTIES, FacetRow, Formatted, SCHEMA, system};
@@ -27,11 +29,17 @@ type Found = (Position, Device);
 pub(in crate::graph) struct Query<'a> {
     call: &'a Call,
     filter: Option<Filter>,
+    /// The objects, of one moment for the whole query.
+    control: Arc<ControlPlane>,
 }
 
 impl<'a> Query<'a> {
     pub(in crate::graph) fn new(call: &'a Call, filter: Option<Filter>) -> Self {
-        Self { call, filter }
+        Self {
+            call,
+            filter,
+            control: call.control(),
+        }
     }
 
     /// The conditions that facets alone decide, as a test of them.
@@ -69,7 +77,7 @@ impl<'a> Query<'a> {
         let mut found = backend.rows(tenant, positions).await?;
         if let Some(filter) = &self.filter {
             found.retain(|(_, device)| {
-                let formatted = Formatted::of(device);
+                let formatted = Formatted::of(device, &self.control);
                 filter.matches(&DeviceRow::new(device, &formatted))
             });
         }
@@ -144,7 +152,7 @@ impl<'a> Query<'a> {
         while let Some(at) = from {
             let (found, next) = self.next(at, ROWS_MAX).await?;
             for (_, device) in found {
-                let formatted = Formatted::of(&device);
+                let formatted = Formatted::of(&device, &self.control);
                 let row = DeviceRow::new(&device, &formatted);
                 let is_later = after
                     .as_ref()
@@ -203,7 +211,7 @@ pub(in crate::graph) async fn list(
             let (devices, has_more) = sorted.await?;
             let last = devices.last().filter(|_| has_more);
             let position = last.map(|last| {
-                let formatted = Formatted::of(last);
+                let formatted = Formatted::of(last, &query.control);
                 order.encode(&DeviceRow::new(last, &formatted))
             });
             let position = position.transpose();

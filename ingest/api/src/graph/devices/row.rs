@@ -3,6 +3,7 @@
 //! A row borrows from the device, so filtering allocates nothing. Pure. Properties that Muster never sets are null, or
 //! have the value by which Graph says "never".
 
+use muster_control::{ControlPlane, DeviceProperties, Key, Object, OwnerType};
 use muster_engine::FacetWord;
 use muster_wire::{Flags, Owner, Platform};
 use serde_json::{Map, Value as Json};
@@ -87,18 +88,22 @@ const EXCHANGE: Members = Members::numbered(&["none"], &[0]);
 #[derive(Clone, Copy, Debug)]
 pub(in crate::graph) struct DeviceRow<'a> {
     device: &'a Device,
-    /// The version of its system as text; empty if it is unknown.
-    os_version: &'a str,
+    /// What of its values is in neither record nor inventory.
+    more: &'a Formatted,
 }
 
 /// What a row borrows that is not in the device.
 #[derive(Debug, Default)]
 pub(in crate::graph) struct Formatted {
+    /// The version of its system as text; empty if it is unknown.
     os_version: String,
+    /// What operators have set on it; `None` if nothing.
+    set: Option<DeviceProperties>,
 }
 
 impl Formatted {
-    pub(in crate::graph) fn of(device: &Device) -> Self {
+    pub(in crate::graph) fn of(device: &Device, control: &ControlPlane) -> Self {
+        let key = Key::Device(device.record.device_id);
         let version = device
             .inventory
             .as_ref()
@@ -109,6 +114,10 @@ impl Formatted {
             os_version: match version {
                 0 => String::new(),
                 _ => format!("{major}.{minor}.{build}.{revision}"),
+            },
+            set: match control.object(device.record.tenant, key) {
+                Some((Object::Device(set), _)) => Some(set),
+                _ => None,
             },
         }
     }
@@ -131,7 +140,7 @@ properties! {
     "enrolledDateTime" Kind::Date, [filterable orderable] => |row| date(row.device.cold.first_seen);
     "lastSyncDateTime" Kind::Date, [filterable orderable] => |row| date(row.device.record.last_check_in);
     "operatingSystem" Kind::Text, [filterable orderable] => |row| Value::Text(system(row.device.facets.platform));
-    "osVersion" Kind::Text, [filterable orderable] => |row| text(row.os_version);
+    "osVersion" Kind::Text, [filterable orderable] => |row| text(&row.more.os_version);
     "complianceState" Kind::Enum(&COMPLIANCE), [filterable orderable] =>
         |row| Value::Member(row.device.facets.compliance.index() as u8);
     "complianceGracePeriodExpirationDateTime" Kind::Date, [filterable orderable] => |_| Value::Date(NEVER_TICKS);
@@ -156,13 +165,16 @@ properties! {
     "partnerReportedThreatState" Kind::Enum(&PARTNER), [filterable orderable] =>
         |row| Value::Member(row.device.facets.partner_threat.index() as u8);
     "exchangeAccessState" Kind::Enum(&EXCHANGE), [filterable] => |_| Value::Member(0);
-    "managedDeviceName" Kind::Text, [filterable] => |row| row.name();
+    "managedDeviceName" Kind::Text, [filterable] => |row| match row.set(|set| set.managed_device_name.as_str()) {
+        Value::Null => row.name(),
+        name => name,
+    };
     "enrollmentProfileName" Kind::Text, [] => |_| Value::Null;
     "totalStorageSpaceInBytes" Kind::Int, [] => |_| Value::Int(0);
     "freeStorageSpaceInBytes" Kind::Int, [] => |_| Value::Int(0);
     "physicalMemoryInBytes" Kind::Int, [] => |_| Value::Int(0);
     "managementCertificateExpirationDate" Kind::Date, [] => |_| Value::Date(NEVER_TICKS);
-    "notes" Kind::Text, [] => |_| Value::Null;
+    "notes" Kind::Text, [filterable] => |row| row.set(|set| set.notes.as_str());
 }
 
 /// The type of a managed device.
@@ -176,7 +188,7 @@ impl<'a> DeviceRow<'a> {
     pub(in crate::graph) fn new(device: &'a Device, formatted: &'a Formatted) -> Self {
         Self {
             device,
-            os_version: &formatted.os_version,
+            more: formatted,
         }
     }
 
@@ -197,7 +209,20 @@ impl<'a> DeviceRow<'a> {
         }
     }
 
+    /// A text that operators have set; null if it is empty.
+    fn set(&self, of: impl Fn(&'a DeviceProperties) -> &'a str) -> Value<'a> {
+        self.more
+            .set
+            .as_ref()
+            .map_or(Value::Null, |set| text(of(set)))
+    }
+
     fn owner(&self) -> Owner {
+        match self.more.set.as_ref().map(|set| set.owner_type) {
+            Some(OwnerType::Company) => return Owner::Company,
+            Some(OwnerType::Personal) => return Owner::Personal,
+            Some(OwnerType::Unknown) | None => (),
+        }
         let known = self.device.inventory.as_ref();
         known.map_or(Owner::Unknown, |known| known.owner)
     }

@@ -99,6 +99,7 @@ pub(super) async fn write(call: &Call, order: &Order) -> Result<File, WriteError
     zip.start_file(name, SimpleFileOptions::default().large_file(true))?;
     let mut begun = order.begin()?;
     zip.write_all(&begun)?;
+    let control = call.control();
     let query = Query::new(call, None);
     let (mut from, mut is_first) = (Some(Position::default()), true);
     while let Some(at) = from {
@@ -111,7 +112,7 @@ pub(super) async fn write(call: &Call, order: &Order) -> Result<File, WriteError
             if !(order.report.has)(&device.facets) {
                 continue;
             }
-            let formatted = Formatted::of(device);
+            let formatted = Formatted::of(device, &control);
             let row = ReportRow {
                 report: order.report,
                 device: DeviceRow::new(device, &formatted),

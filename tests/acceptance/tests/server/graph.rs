@@ -1,0 +1,204 @@
+//! The operators' API: what an operator's script does, over HTTPS with a token, beside devices that check in.
+
+use muster_wire::CheckInRecord;
+use serde_json::{Value, json};
+
+use crate::harness::*;
+
+const DEVICES: &str = "/v1.0/deviceManagement/managedDevices";
+const POLICIES: &str = "/v1.0/deviceManagement/deviceCompliancePolicies";
+const TOKENS: &str = "/beta/muster/tokens";
+
+/// A server with 40 devices, which have names and models.
+fn with_devices(place: &Installation) -> Server {
+    let server = place.start();
+    let credentials = place.pki.gateway("contoso", "gw-1");
+    let mut session = server.session(&place.pki, &credentials);
+    let check_ins: Vec<CheckInRecord> = (1..=40)
+        .map(|number| record(healthy(device(number), 1)))
+        .collect();
+    session.check_ins(&check_ins);
+    session.acknowledged(1);
+    let mut random = muster_testkit::random::Random::new(7, 0);
+    for number in 1..=40 {
+        let mut inventory = random_inventory(&mut random, device(number), 1);
+        inventory.device_name = format!("FIN-LAP-{number:04}");
+        let archive = inventory.to_bytes().expect("it is within its limits");
+        session.write(&inventory_frame(&archive));
+    }
+    session.acknowledged(41);
+    session.goodbye();
+    server
+}
+
+fn ids(rows: &[Value]) -> Vec<&str> {
+    rows.iter().filter_map(|row| row["id"].as_str()).collect()
+}
+
+#[test]
+fn devices_are_listed_filtered_sorted_and_followed() {
+    let place = Installation::new();
+    let server = with_devices(&place);
+    let graph = Graph::new(&place, &server, "contoso", "Administrator");
+    let all = graph.all(&format!("{DEVICES}?$top=7&$count=true"));
+    assert_eq!(all.len(), 40);
+    let mut distinct = ids(&all);
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 40, "pages neither repeat nor miss a device");
+
+    let named = graph.all(&format!(
+        "{DEVICES}?$filter=startswith(deviceName,'fin-lap-001')&$orderby=deviceName desc"
+    ));
+    let names: Vec<_> = named
+        .iter()
+        .map(|row| row["deviceName"].as_str().unwrap())
+        .collect();
+    let expected: Vec<_> = (10..=19)
+        .rev()
+        .map(|number| format!("FIN-LAP-{number:04}"))
+        .collect();
+    assert_eq!(names, expected);
+    let count = graph.get(&format!(
+        "{DEVICES}?$count=true&$top=1&$filter=complianceState eq 'compliant'"
+    ));
+    let overview = graph.get("/v1.0/deviceManagement/managedDeviceOverview");
+    assert_eq!(count["@odata.count"], 40);
+    assert_eq!(overview["enrolledDeviceCount"], 40);
+
+    // A change by an operator, and a check-in, are in the next round of a delta query.
+    let delta = graph.get(&format!("{DEVICES}/delta?$deltatoken=latest"));
+    let follow = |delta: &Value| {
+        let link = delta["@odata.deltaLink"]
+            .as_str()
+            .expect("the last page of a round");
+        graph.get(&link[link.find("/v1.0").expect("the version that was asked")..])
+    };
+    let quiet = follow(&delta);
+    assert_eq!(quiet["value"], json!([]));
+    let one = format!("{DEVICES}/{}", device(3));
+    let patched = graph.send("PATCH", &one, &json!({ "notes": "spare" }));
+    assert_eq!(
+        (patched.status, &patched.body["notes"]),
+        (200, &json!("spare"))
+    );
+    let changed = follow(&quiet);
+    assert_eq!(
+        ids(changed["value"].as_array().unwrap()),
+        [device(3).to_string()]
+    );
+    assert_eq!(graph.send("DELETE", &one, &Value::Null).status, 204);
+    let removed = follow(&changed);
+    assert_eq!(removed["value"][0]["@removed"]["reason"], "deleted");
+    server.ops.recount_is_verified();
+}
+
+#[test]
+fn a_policy_is_in_force_when_its_assignment_is_answered_and_survives_a_kill() {
+    let place = Installation::new();
+    let server = with_devices(&place);
+    let graph = Graph::new(&place, &server, "contoso", "Administrator");
+    let policy = json!({
+        "@odata.type": "microsoft.graph.windows10CompliancePolicy",
+        "displayName": "Windows risk",
+        "deviceThreatProtectionEnabled": true,
+        "deviceThreatProtectionRequiredSecurityLevel": "secured",
+        "scheduledActionsForRule": [{ "ruleName": "PasswordRequired", "scheduledActionConfigurations": [
+            { "actionType": "block", "gracePeriodHours": 0, "notificationTemplateId": "" }
+        ]}],
+    });
+    let created = graph.send("POST", POLICIES, &policy);
+    assert_eq!(created.status, 201, "{:?}", created.body);
+    let path = format!("{POLICIES}/{}", created.body["id"].as_str().unwrap());
+    let assignment = json!({ "assignments": [
+        { "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }
+    ]});
+    let assigned = graph.send("POST", &format!("{path}/assign"), &assignment);
+    assert_eq!(assigned.status, 200, "{:?}", assigned.body);
+    let state = |graph: &Graph| {
+        let path = format!("{DEVICES}/{}/deviceCompliancePolicyStates", device(1));
+        graph.get(&path)["value"][0]["displayName"].clone()
+    };
+    assert_eq!(state(&graph), "Windows risk");
+    let unknown = graph.send("PATCH", &path, &json!({ "colour": "red" }));
+    assert_eq!(unknown.status, 400);
+    assert!(
+        unknown.body["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("colour")
+    );
+    let token = graph.token.clone();
+    server.kill();
+
+    let server = place.start();
+    let graph = Graph::with_token(&place, &server, &token);
+    assert_eq!(state(&graph), "Windows risk");
+    let events = graph.all("/v1.0/deviceManagement/auditEvents?$filter=activityType eq 'assign DeviceCompliancePolicy'");
+    assert_eq!(events[0]["actor"]["servicePrincipalName"], "Administrator");
+}
+
+#[test]
+fn a_token_opens_one_tenant_within_its_role_until_it_is_revoked() {
+    let place = Installation::new();
+    let server = with_devices(&place);
+    server.ops.create_tenants(&["fabrikam"]);
+    let admin = Graph::new(&place, &server, "contoso", "Administrator");
+    let reader = Graph::new(&place, &server, "contoso", "Read Only Operator");
+    let foreign = Graph::new(&place, &server, "fabrikam", "Administrator");
+    assert_eq!(reader.all(DEVICES).len(), 40);
+    assert_eq!(foreign.all(DEVICES).len(), 0);
+    let one = format!("{DEVICES}/{}", device(1));
+    assert_eq!(foreign.send("GET", &one, &Value::Null).status, 404);
+    let refused = reader.send("PATCH", &one, &json!({ "notes": "x" }));
+    assert_eq!(refused.status, 403);
+    assert_eq!(refused.body["error"]["code"], "Authorization_RequestDenied");
+    assert_eq!(reader.send("POST", TOKENS, &json!({})).status, 403);
+    let nobody = Graph::with_token(&place, &server, "muster_nothing");
+    assert_eq!(nobody.send("GET", DEVICES, &Value::Null).status, 401);
+
+    let tokens = admin.all(TOKENS);
+    let of_reader = tokens
+        .iter()
+        .find(|token| token["role"] == "Read Only Operator")
+        .unwrap();
+    assert!(of_reader.get("secret").is_none(), "a secret is shown once");
+    let path = format!("{TOKENS}/{}", of_reader["id"].as_str().unwrap());
+    assert_eq!(admin.send("DELETE", &path, &Value::Null).status, 204);
+    assert_eq!(reader.send("GET", DEVICES, &Value::Null).status, 401);
+}
+
+#[test]
+fn the_first_token_is_made_before_the_first_start() {
+    let place = Installation::new();
+    let data = place.data();
+    let made = muster(&[
+        "token",
+        "create",
+        "--data-dir",
+        text(&data),
+        "--tenant",
+        "contoso",
+        "--name",
+        "first",
+    ]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let token = made.out.trim().to_owned();
+    let server = place.start();
+    let graph = Graph::with_token(&place, &server, &token);
+    assert_eq!(graph.all(DEVICES).len(), 0);
+    let listed = graph.all(TOKENS);
+    assert_eq!(listed[0]["displayName"], "first");
+    // A running server owns its directory.
+    let refused = muster(&[
+        "token",
+        "create",
+        "--data-dir",
+        text(&data),
+        "--tenant",
+        "contoso",
+        "--name",
+        "second",
+    ]);
+    refused.one_fault(6);
+}
