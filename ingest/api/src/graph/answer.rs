@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use axum::http::header::{
+    ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -198,6 +200,8 @@ fn handling(headers: &HeaderMap) -> Handling {
 fn finish(api: &GraphApi, mut response: Response, ids: &Ids) -> Response {
     if let Some(error) = response.extensions_mut().remove::<GraphError>() {
         let body = error_body(api, &error, ids);
+        // The router has set the length of the empty body.
+        response.headers_mut().remove(CONTENT_LENGTH);
         *response.body_mut() = Body::from(body);
         response.headers_mut().insert(CONTENT_TYPE, JSON);
     } else if response.status().is_success()

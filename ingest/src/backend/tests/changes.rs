@@ -142,10 +142,7 @@ async fn members_must_be_devices_of_the_tenant() {
     let add = async |tenant, members: &[DeviceId]| {
         let members = members.to_vec();
         let add = Change::AddMembers { group, members };
-        server
-            .backend
-            .change(unconditional(), tenant, add)
-            .await
+        server.backend.change(unconditional(), tenant, add).await
     };
     let [one, other] = [[1; 16], [2; 16]].map(DeviceId::from_bytes);
     let error = add(TENANT, &[other, device_id(), one]).await.unwrap_err();
