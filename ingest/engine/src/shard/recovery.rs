@@ -241,7 +241,7 @@ impl Shard {
     /// Fills index and cells from the records.
     fn index_devices(&mut self) -> Result<(), RecoveryError> {
         let devices = self.devices.devices() as usize;
-        self.index.reserve(devices, &self.devices);
+        self.index.empty(devices);
         let mut slots = Vec::with_capacity(LOOKAHEAD);
         let mut occupied = 0..self.slots();
         loop {
