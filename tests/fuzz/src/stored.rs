@@ -106,7 +106,7 @@ fn put(event: &Event<'_>, begin: usize, encoded: &mut Vec<u8>) {
                 _ => encoded.extend(slot.0.to_le_bytes()),
             }
             match change {
-                Change::CheckIn(_, record) => encoded.extend_from_slice(record.as_bytes()),
+                Change::CheckIn(_, bytes) => encoded.extend_from_slice(*bytes),
                 Change::Targeted(profile) => encoded.extend(profile.0.to_le_bytes()),
                 _ => (),
             }

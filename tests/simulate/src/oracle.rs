@@ -133,7 +133,9 @@ impl Oracle {
         let invalid = |detail: &str| Fault::Invalid(detail.to_owned());
         let policy = self.policy(progress.revision(place.1));
         match change {
-            Change::CheckIn(tenant, record) => {
+            Change::CheckIn(tenant, bytes) => {
+                let record =
+                    CheckInRecord::validate(bytes).map_err(|_| invalid("an invalid check-in"))?;
                 self.occupy(place, (tenant, record.device_id()))?;
                 self.check_in(&*policy?, tenant, record, now)?;
             }

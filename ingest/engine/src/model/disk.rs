@@ -130,7 +130,9 @@ impl ModelDisk {
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), DiskError> {
         match change {
-            Change::CheckIn(tenant, record) => {
+            Change::CheckIn(tenant, bytes) => {
+                let record = CheckInRecord::validate(bytes)
+                    .map_err(|_| fault("an invalid check-in in the journal"))?;
                 self.check_in(tenant, slot, &record, now, policy_set)?;
             }
             Change::Repeated(tenant, repeated) => {

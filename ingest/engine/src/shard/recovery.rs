@@ -131,7 +131,9 @@ impl Recovery {
         shard.time.value_begins(value.evaluated_at);
         let mut policies = shard.policies.clone();
         while let Some(event) = value.next_event().map_err(|error| invalid(error.fault()))? {
-            shard.prefetch_slots(value.ahead(LOOKAHEAD));
+            if let Some(slots) = value.ahead(LOOKAHEAD) {
+                shard.prefetch_slots(slots);
+            }
             match event {
                 Event::Policy(revision) => {
                     context.policy(revision);

@@ -41,7 +41,10 @@ impl<'a> Replay<'a> {
         change: Change<'_>,
     ) -> Result<(), &'static str> {
         match change {
-            Change::CheckIn(tenant, record) => return self.check_in(tenant, slot, &record),
+            Change::CheckIn(tenant, bytes) => {
+                let record = CheckInRecord::validate(bytes).map_err(|_| "an invalid check-in")?;
+                return self.check_in(tenant, slot, &record);
+            }
             Change::Repeated(tenant, repeated) => return self.repeated(tenant, slot, repeated),
             Change::Inventory(tenant, archive) => {
                 let inventory = Inventory::from_bytes(archive);
