@@ -21,7 +21,7 @@ use muster_control::limits::{
 };
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{
-    CELL_BYTES, COMBINATIONS_MAX, Counts, INDEX_TABLES, SLAB_CHUNK_RECORDS, TRANSITION_BYTES,
+    CELL_BYTES, COMBINATIONS_MAX, Counts, SLAB_CHUNK_RECORDS, TRANSITION_BYTES, index_bytes_max,
     shard_devices_max,
 };
 use muster_engine::{SLOT_BYTES, SlotIndex};
@@ -232,18 +232,14 @@ fn cells(config: &Config) -> u64 {
 
 fn shard_state(config: &Config) -> [MemoryPart; 3] {
     let devices = u64::from(config.shards.devices_max);
-    // Chunks of records of 64 and 12 bytes and deadlines of 4, of which each shard fills one in part. Hash tables of
-    // slots with a maximum load of 7/8 and a control byte per slot, whose sizes are powers of two. A table that grows
-    // exists twice.
+    // Chunks of records of 64 and 12 bytes and deadlines of 4, of which each shard fills one in part.
     let chunks = devices.div_ceil(SLAB_CHUNK_RECORDS as u64) + SHARDS;
     let slab = chunks * (SLAB_CHUNK_RECORDS * SLOT_BYTES) as u64;
-    let tables = SHARDS * INDEX_TABLES as u64;
-    let index = (devices * 2 * 8 / 7 + tables * 4) * 5;
     [
         part(
             "devices",
-            slab + index + index / INDEX_TABLES as u64,
-            "devices_max x (80 B in chunks of 320 KiB + 11.6 B in 8 tables for each of 48 shards)",
+            slab + index_bytes_max(devices),
+            "devices_max x (80 B in chunks of 320 KiB + 17.2 B in a table for each of 48 shards)",
         ),
         part(
             "cells",
@@ -423,9 +419,8 @@ mod tests {
         assert_eq!(bytes(&bound, "inboxes"), 2 * 256 * (196_608 + 128));
         assert_eq!(bytes(&bound, "buffer pool"), 2 * 272 * 196_608);
         assert_eq!(bytes(&bound, "handshakes"), 256 << 16);
-        // 245 chunks of 320 KiB and one for each shard, and slots of 5 bytes, of which one table has an eighth twice.
-        let slots = 2_285_714 + 48 * 8 * 4;
-        let index = slots * 5 + slots * 5 / 8;
+        // 245 chunks of 320 KiB and one for each shard; 24/7 slots of 5 bytes, as an eighth and a third more devices fit.
+        let index = 3_428_571 * 5 + 48 * 128;
         assert_eq!(bytes(&bound, "devices"), (245 + 48) * 327_680 + index);
         assert_eq!(bytes(&bound, "recount"), 341_536 * 300 + 1_000_000 * 256);
         assert_eq!(

@@ -1,20 +1,20 @@
 //! The recount: counts every device on disk again, and compares with the counters.
 //!
-//! The oracle ([`ModelDisk`]) reads the disk; it shares only the codecs with the shards. Offline, a recount compares
-//! the directory of a stopped or killed server, which is only read, with the counters that a server would start with.
-//! Online, each shard thread in turn is paused at a committed state while a snapshot is created; the counters of its
-//! shards at that point must equal the recount of the snapshot. Memory: about 300 bytes per device of
-//! [`SHARDS_PER_PASS`] shards. It repairs nothing.
+//! The oracle ([`ModelDisk`]) reads the disk; it shares only the reader of the journal and the codecs with the shards.
+//! Offline, a recount compares the directory of a stopped or killed server, which is only read, with the counters that a
+//! server would start with. Online, each shard thread in turn is paused at a committed state while a snapshot is
+//! created; the counters of its shards at that point must equal the recount of the snapshot. Memory: about 300 bytes per
+//! device of [`SHARDS_PER_PASS`] shards. It repairs nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use muster_api::{Difference, Recount};
 use muster_engine::model::{DiskError, ModelDisk};
-use muster_engine::{CellKey, Facets, Revision, Shard, ShardId, TenantIndex};
+use muster_engine::{CellKey, Facets, Shard, ShardId, TenantIndex};
 use muster_store::{ReadError, StoreView};
 
-use crate::recovery::policy_set_of;
+use crate::recovery::PolicySets;
 use crate::shard::CellCount;
 use crate::view::View;
 
@@ -160,13 +160,8 @@ pub fn read_shards(
     view: &StoreView<'_>,
     shards: Range<u16>,
 ) -> Result<Vec<(ShardId, ModelDisk)>, RecountError> {
-    let mut known = HashMap::new();
-    let mut policy_set = |revision: Revision| {
-        let entry = known
-            .entry(revision)
-            .or_insert_with(|| policy_set_of(view, revision));
-        entry.clone()
-    };
+    let policies = PolicySets::of(view);
+    let mut policy_set = |revision| policies.get(revision);
     let mut models = Vec::with_capacity(shards.len());
     for shard in shards.clone().map(ShardId) {
         let mut model = ModelDisk::default();
@@ -174,7 +169,9 @@ pub fn read_shards(
             model.page(page, bytes).map_err(in_shard(shard))
         })?;
         if let Some(record) = view.checkpoint(shard)? {
-            model.checkpoint(&record.context).map_err(in_shard(shard))?;
+            model
+                .checkpoint(record.cursor_sequence, &record.context)
+                .map_err(in_shard(shard))?;
         }
         models.push((shard, model));
     }

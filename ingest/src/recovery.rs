@@ -79,13 +79,20 @@ fn feed() -> (Feed, FeedEnd) {
 }
 
 /// Policy sets by revision, read once.
-struct PolicySets<'a> {
+pub(crate) struct PolicySets<'a> {
     view: &'a StoreView<'a>,
     known: Mutex<HashMap<Revision, Option<Arc<PolicySet>>>>,
 }
 
-impl PolicySets<'_> {
-    fn get(&self, revision: Revision) -> Option<Arc<PolicySet>> {
+impl<'a> PolicySets<'a> {
+    pub(crate) fn of(view: &'a StoreView<'a>) -> Self {
+        Self {
+            view,
+            known: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn get(&self, revision: Revision) -> Option<Arc<PolicySet>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = known
             .entry(revision)
@@ -152,10 +159,7 @@ fn rebuild<T>(
     options: RecoverOptions,
     journal: impl FnOnce(&Feeds) -> Result<T, RecoverError>,
 ) -> Result<(Vec<Shard>, T), RecoverError> {
-    let policies = PolicySets {
-        view,
-        known: Mutex::default(),
-    };
+    let policies = PolicySets::of(view);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let cores = u16::try_from(cores).unwrap_or(u16::MAX);
     let map = ThreadMap::new(ShardMap::new(view.shards()), cores);

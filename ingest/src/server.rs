@@ -145,9 +145,7 @@ pub fn run(
             address: config.ops.address,
             source,
         })?;
-    let api = api
-        .map(|tls| api::start(tls, config.api.address))
-        .transpose()?;
+    let api = api::start(api, config.api.address)?;
     let test_clock = test_clock.map(test_clock::bind).transpose()?;
     let gate = Arc::new(Gate::default());
     let (ops_stop, ops_stopped) = oneshot::channel::<()>();

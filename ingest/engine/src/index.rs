@@ -1,12 +1,12 @@
 //! From (tenant, device id) to the slot of a device.
 //!
-//! Holds slots only; the key is compared in the record itself, so the index costs about 5 bytes per device. Device ids
-//! come from outside, so the hash is keyed with a seed that only this process knows.
+//! Holds slots only; the key is compared in the record itself, so the index costs 5 bytes for each entry of the table.
+//! Device ids come from outside, so the hash is keyed with a seed that only this process knows.
 //!
-//! A hash table that is full moves all of its entries when it grows, and reads the record of each. So the index has
-//! some small tables that grow separately: a check-in waits for the growth of at most one of them. The tables get
-//! unequal shares of the devices, the largest twice that of the smallest: equal tables would all grow at the same time,
-//! and the check-ins of an enrolling fleet would wait for all of them.
+//! The check-ins of a thread wait while a table grows. So it is filled again from the records in order, which is some
+//! times faster than moving its entries, which refer to records all over the memory. And shards have about as many
+//! devices, so while a fleet enrols the tables of a thread would all be full at the same time: each shard keeps
+//! another part of its table empty, from none to a quarter.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -15,50 +15,49 @@ use muster_wire::DeviceId;
 use std::hash::{BuildHasher, Hasher};
 
 use crate::device::DeviceRecord;
-use crate::ids::{SlotIndex, TenantIndex};
+use crate::ids::{ShardId, SlotIndex, TenantIndex};
+use crate::shard_map::SHARDS;
 use crate::slab::DeviceSlab;
 
-/// Number of tables: one has about 26,000 entries when 10 M devices are on 48 shards, which takes a millisecond to grow.
-/// Few, because a check-in reads the header of one, and those of all tables should stay in the cache.
-pub const INDEX_TABLES: usize = 8;
+/// A table has room for `UNIT` entries, and a number below [`SPARES`] more, for each `UNIT` devices.
+const UNIT: usize = 3 * SPARES;
 
-/// The hashes are divided into this many parts, of which each table has some.
-const PARTS: usize = 256;
+/// As many as there are shards: each has another number.
+const SPARES: usize = SHARDS as usize;
 
-/// The table of each part.
-static TABLE_OF_PART: [u8; PARTS] = tables_of_parts();
+/// Difference between the numbers of consecutive shards, which one thread has: those of a few are far apart.
+const SPARES_STEP: usize = 29;
 
-/// Table `n` gets a share of 8 + n: it grows some time after the next larger one.
-const fn tables_of_parts() -> [u8; PARTS] {
-    let all = share_below(INDEX_TABLES);
-    let mut tables = [0; PARTS];
-    let mut table = 0;
-    let mut part = 0;
-    while part < PARTS {
-        while part * all >= share_below(table + 1) * PARTS {
-            table += 1;
-        }
-        tables[part] = table as u8;
-        part += 1;
-    }
-    tables
-}
+/// A table is filled again with room for one more device for each of this many: an index whose devices come and go has
+/// entries that cannot be used, and would otherwise soon be full again.
+const DEVICES_PER_FREE: usize = 8;
 
-/// The shares of all tables below this one together.
-const fn share_below(table: usize) -> usize {
-    table * INDEX_TABLES + table * table.saturating_sub(1) / 2
+/// Maximum size of the tables of all shards in bytes. The size of a table is a power of two, and it may be full to seven
+/// eighths, so it has up to 16/7 of the slots for which it has room, of 5 bytes each.
+#[must_use]
+pub const fn index_bytes_max(devices: u64) -> u64 {
+    const EMPTY: u64 = SHARDS as u64 * 128;
+    let with_free = devices + devices / DEVICES_PER_FREE as u64;
+    let room = with_free * (UNIT + SPARES) as u64 / UNIT as u64;
+    room * 16 / 7 * 5 + EMPTY
 }
 
 #[derive(Debug)]
 pub(crate) struct DeviceIndex {
-    tables: [HashTable<SlotIndex>; INDEX_TABLES],
+    slots: HashTable<SlotIndex>,
+    /// The table grows before it has more devices.
+    devices_max: usize,
+    /// Entries for each [`UNIT`] devices.
+    room: usize,
     hash: FixedState,
 }
 
 impl DeviceIndex {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(shard: ShardId, seed: u64) -> Self {
         Self {
-            tables: std::array::from_fn(|_| HashTable::new()),
+            slots: HashTable::new(),
+            devices_max: 0,
+            room: UNIT + usize::from(shard.0) * SPARES_STEP % SPARES,
             hash: FixedState::with_seed(seed),
         }
     }
@@ -77,29 +76,24 @@ impl DeviceIndex {
         slab: &DeviceSlab,
     ) -> Option<SlotIndex> {
         let same = |slot: &SlotIndex| is_of(slab.get(*slot), tenant, device);
-        self.tables[table_of(hash)].find(hash, same).copied()
+        self.slots.find(hash, same).copied()
     }
 
     /// Number of devices.
     pub(crate) fn len(&self) -> usize {
-        self.tables.iter().map(HashTable::len).sum()
+        self.slots.len()
     }
 
     /// A slot that a device with this hash may have; rarely the wrong one.
     pub(crate) fn candidate(&self, hash: u64) -> Option<SlotIndex> {
-        self.tables[table_of(hash)].find(hash, |_| true).copied()
+        self.slots.find(hash, |_| true).copied()
     }
 
-    /// Reserves room for this many devices in total, so that filling the index moves almost no entries.
-    pub(crate) fn reserve(&mut self, devices: usize, slab: &DeviceSlab) {
-        let Self {
-            tables,
-            hash: state,
-        } = self;
-        for (table, slots) in tables.iter_mut().enumerate() {
-            let additional = index_table_entries(table, devices).saturating_sub(slots.len());
-            slots.reserve(additional, |slot| hash_of(state, slab.get(*slot)));
-        }
+    /// Empties the index, with room for this many devices.
+    pub(crate) fn empty(&mut self, devices: usize) {
+        self.slots = HashTable::new(); // frees the memory of the old table first
+        self.slots = HashTable::with_capacity((devices * self.room).div_ceil(UNIT));
+        self.devices_max = self.slots.capacity() * UNIT / self.room;
     }
 
     /// Adds the slot of a device, unless the index has it already; returns whether it was new.
@@ -111,10 +105,8 @@ impl DeviceIndex {
         slab: &DeviceSlab,
     ) -> bool {
         let Self {
-            tables,
-            hash: state,
+            slots, hash: state, ..
         } = self;
-        let slots = &mut tables[table_of(hash)];
         let same = |slot: &SlotIndex| is_of(slab.get(*slot), record.tenant, &record.device_id);
         match slots.entry(hash, same, |slot| hash_of(state, slab.get(*slot))) {
             Entry::Occupied(_) => false,
@@ -127,33 +119,29 @@ impl DeviceIndex {
 
     /// Adds the slot of a device that is not in the index yet.
     pub(crate) fn insert(&mut self, hash: u64, slot: SlotIndex, slab: &DeviceSlab) {
-        let Self {
-            tables,
-            hash: state,
-        } = self;
-        let slots = &mut tables[table_of(hash)];
-        slots.insert_unique(hash, slot, |slot| hash_of(state, slab.get(*slot)));
+        // The capacity is lower if there are entries of removed devices.
+        let devices = self.slots.len();
+        if devices >= self.devices_max.min(self.slots.capacity()) {
+            self.empty(devices + devices / DEVICES_PER_FREE + 1);
+            for known in slab.occupied().filter(|known| *known != slot) {
+                self.insert_unique(hash_of(&self.hash, slab.get(known)), known, slab);
+            }
+        }
+        self.insert_unique(hash, slot, slab);
+    }
+
+    fn insert_unique(&mut self, hash: u64, slot: SlotIndex, slab: &DeviceSlab) {
+        let state = &self.hash;
+        let of_known = |slot: &SlotIndex| hash_of(state, slab.get(*slot));
+        self.slots.insert_unique(hash, slot, of_known);
     }
 
     /// Removes a slot.
     pub(crate) fn remove(&mut self, hash: u64, slot: SlotIndex) {
-        if let Ok(entry) = self.tables[table_of(hash)].find_entry(hash, |found| *found == slot) {
+        if let Ok(entry) = self.slots.find_entry(hash, |found| *found == slot) {
             entry.remove();
         }
     }
-}
-
-/// Maximum number of entries of this table with this many devices, which it exceeds with a probability of one in a
-/// billion.
-fn index_table_entries(table: usize, devices: usize) -> usize {
-    let parts = TABLE_OF_PART.iter().filter(|of| usize::from(**of) == table);
-    let mean = (devices * parts.count()).div_ceil(PARTS);
-    mean + 6 * mean.isqrt()
-}
-
-/// The table of a hash. A table itself uses the seven highest bits and as many of the lowest as it needs.
-fn table_of(hash: u64) -> usize {
-    usize::from(TABLE_OF_PART[(hash >> 45) as usize % PARTS])
 }
 
 fn is_of(record: &DeviceRecord, tenant: TenantIndex, device: &DeviceId) -> bool {
@@ -176,67 +164,80 @@ mod tests {
     use super::*;
     use crate::device::ColdRecord;
 
-    /// The memory bound of the server depends on it.
-    #[test]
-    fn devices_spread_over_the_tables() {
-        const DEVICES: u32 = 100_000;
-        let (mut index, mut slab) = (DeviceIndex::new(7), DeviceSlab::default());
-        for number in 0..DEVICES {
-            let device_id = DeviceId::from_bytes(u128::from(number + 1).to_le_bytes());
-            let hash = index.hash(TenantIndex(0), &device_id);
-            let slot = slab.insert(
-                DeviceRecord {
-                    device_id,
-                    ..DeviceRecord::default()
-                },
-                ColdRecord::default(),
-            );
-            index.insert(hash, slot, &slab);
-        }
-        assert_eq!(index.len(), DEVICES as usize);
-        let lengths = index.tables.each_ref().map(HashTable::len);
-        for (table, length) in lengths.into_iter().enumerate() {
-            let at_most = index_table_entries(table, DEVICES as usize);
-            assert!(length <= at_most, "table {table}: {length} of {at_most}");
-        }
-        let (first, last) = (lengths[0] as f64, lengths[INDEX_TABLES - 1] as f64);
-        assert!((1.7..2.3).contains(&(last / first)), "{first}, {last}");
+    fn index(shard: u16) -> DeviceIndex {
+        DeviceIndex::new(ShardId(shard), 7)
     }
 
-    /// While a fleet doubles, every table grows once, and at most two of them in a sixteenth of that time.
-    #[test]
-    fn tables_do_not_grow_all_at_the_same_time() {
-        const HALF: usize = 200_000;
-        let (mut index, mut slab) = (DeviceIndex::new(7), DeviceSlab::default());
-        let mut add = |index: &mut DeviceIndex, number: usize| {
-            let device_id = DeviceId::from_bytes((number as u128 + 1).to_le_bytes());
-            let hash = index.hash(TenantIndex(0), &device_id);
-            let slot = slab.insert(
-                DeviceRecord {
-                    device_id,
-                    ..DeviceRecord::default()
-                },
-                ColdRecord::default(),
-            );
-            let capacity = index.tables[table_of(hash)].capacity();
-            index.insert(hash, slot, &slab);
-            index.tables[table_of(hash)].capacity() > capacity
+    fn add(index: &mut DeviceIndex, slab: &mut DeviceSlab, number: u32) -> SlotIndex {
+        let device_id = DeviceId::from_bytes(u128::from(number + 1).to_le_bytes());
+        let record = DeviceRecord {
+            device_id,
+            ..DeviceRecord::default()
         };
-        for number in 0..HALF {
-            add(&mut index, number);
+        let slot = slab.insert(record, ColdRecord::default());
+        index.insert(index.hash(record.tenant, &device_id), slot, slab);
+        slot
+    }
+
+    /// The memory bound of the server depends on it.
+    #[test]
+    fn devices_that_come_and_go_are_found_in_bounded_memory() {
+        const COME: u32 = 20_000;
+        for shard in [0, 1, 5, 47] {
+            let (mut index, mut slab) = (index(shard), DeviceSlab::default());
+            let (mut slots, mut devices_max) = (Vec::new(), 0);
+            for number in 0..COME {
+                slots.push(add(&mut index, &mut slab, number));
+                // After the first half each one replaces an older one.
+                if number >= COME / 2 {
+                    let slot = slots[(number - COME / 2) as usize];
+                    index.remove(hash_of(&index.hash, slab.get(slot)), slot);
+                    slab.free(slot);
+                }
+                devices_max = devices_max.max(u64::from(slab.devices()));
+                let bytes = index.slots.allocation_size() as u64;
+                assert!(bytes <= index_bytes_max(devices_max), "{number}: {bytes}");
+            }
+            assert_eq!(index.len(), (COME / 2) as usize);
+            for (number, slot) in (0..).zip(&slots) {
+                let id = DeviceId::from_bytes(u128::from(number + 1_u32).to_le_bytes());
+                let hash = index.hash(TenantIndex(0), &id);
+                let found = index.find(hash, TenantIndex(0), &id, &slab);
+                assert_eq!(found, (number >= COME / 2).then_some(*slot));
+            }
         }
-        let mut all = 0;
-        let mut next = HALF;
-        for sixteenth in 1..=16_i32 {
-            // Equal steps of the logarithm, because growth is exponential.
-            let end = (HALF as f64 * 2_f64.powf(f64::from(sixteenth) / 16.0)) as usize;
-            let grown = (next..end)
-                .filter(|number| add(&mut index, *number))
-                .count();
-            assert!(grown <= 2, "{grown} tables in part {sixteenth}");
-            all += grown;
-            next = end;
+    }
+
+    #[test]
+    fn no_two_shards_grow_at_the_same_number_of_devices() {
+        let mut full: Vec<_> = (0..SHARDS)
+            .map(|shard| {
+                let mut index = index(shard);
+                index.empty(50_000);
+                assert!(index.devices_max >= 50_000);
+                index.devices_max * (1 << 20) / index.slots.capacity()
+            })
+            .collect();
+        full.sort_unstable();
+        assert!(full[0] > (3 << 18) && full[47] == 1 << 20, "{full:?}");
+        let apart = full.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(apart.min() > Some((1 << 20) / 256), "{full:?}");
+    }
+
+    /// Otherwise devices that come and go would fill it again and again.
+    #[test]
+    fn a_table_that_was_filled_again_has_room() {
+        let (mut index, mut slab) = (index(0), DeviceSlab::default());
+        for number in 0..20_000 {
+            let full = index.devices_max;
+            add(&mut index, &mut slab, number);
+            if index.devices_max != full {
+                let room = index.devices_max - index.len();
+                assert!(
+                    room >= number as usize / DEVICES_PER_FREE,
+                    "{number}: {room}"
+                );
+            }
         }
-        assert!((7..=9).contains(&all), "{all} tables");
     }
 }

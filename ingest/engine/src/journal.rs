@@ -30,14 +30,14 @@
 //! Only accepted events are stored; duplicates and rejected records are not. The buffer grows with its batch, which the
 //! caller bounds. Shard, sequence and checksum belong to the store, which wraps this value.
 
+mod reader;
 mod value;
 
 use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{CheckInRecord, DeviceId};
 
-pub use self::value::{
-    CheckInEntry, JournalError, JournalValue, Repeated, Segment, slot_of, target_of, targeted_of,
-};
+pub use self::reader::JournalReader;
+pub use self::value::{Change, Event, JournalError, JournalValue, Repeated};
 use crate::ids::{ProfileId, Revision, SlotIndex, TargetId, TenantIndex};
 use crate::time::Timestamp;
 
@@ -149,11 +149,7 @@ impl JournalBuffer {
         record: &CheckInRecord,
     ) {
         self.count_record(REPEATED, tenant);
-        let device = u64::from(tag(&record.device_id())) << 32 | u64::from(slot.0);
-        let seq_and_flags = u64::from(record.flags().bits()) << 48 | record.seq();
-        let mut bytes = [0; REPEATED_BYTES];
-        bytes[..8].copy_from_slice(&device.to_le_bytes());
-        bytes[8..].copy_from_slice(&seq_and_flags.to_le_bytes());
+        let bytes = Repeated::of(record).to_bytes(slot);
         self.bytes.extend_from_slice(&bytes);
     }
 

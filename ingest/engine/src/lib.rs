@@ -42,7 +42,7 @@ pub use ids::{
     PAGE_RECORDS, PageNumber, ProfileId, Revision, Sequence, ShardId, SlotIndex, TargetId,
     TenantIndex,
 };
-pub use index::INDEX_TABLES;
+pub use index::index_bytes_max;
 pub use policy::{PolicySet, Retention, TargetedRules, TenantPolicy};
 pub use rules::compliance::Compliance;
 pub use rules::managed_by::ManagedBy;

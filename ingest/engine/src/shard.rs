@@ -101,7 +101,7 @@ impl Shard {
             deadlines: Deadlines::default(),
             profiles: Profiles::new(hash_seed),
             waiting: HashMap::default(),
-            index: DeviceIndex::new(hash_seed),
+            index: DeviceIndex::new(id, hash_seed),
             cells: CellTable::new(hash_seed),
             checkpoint: Checkpoint::default(),
             audit: Audit::default(),

@@ -143,7 +143,7 @@ impl DeviceSlab {
 
     /// The slot of every device, in ascending order.
     pub(crate) fn occupied(&self) -> impl Iterator<Item = SlotIndex> + '_ {
-        let slots = SlotIndex(0).until(SlotIndex(self.slots()));
+        let slots = SlotIndex(0).until(self.unused);
         slots.filter(|slot| self.get(*slot).is_occupied())
     }
 }

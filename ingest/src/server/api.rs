@@ -35,22 +35,29 @@ pub(super) struct ApiServer {
     thread: JoinHandle<()>,
 }
 
-/// Binds the address and starts the runtime. Until it is opened, every request is refused with 503.
-pub(super) fn start(tls: ApiTls, address: SocketAddr) -> Result<ApiServer, ServerError> {
+/// Binds the address and starts the runtime, if the API is served. Until it is opened, every request is refused with
+/// 503.
+pub(super) fn start(
+    tls: Option<ApiTls>,
+    address: SocketAddr,
+) -> Result<Option<ApiServer>, ServerError> {
+    let Some(tls) = tls else {
+        return Ok(None);
+    };
     let refused = |source| ServerError::Api { address, source };
     let listener = bind_tcp(address).map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     let gate = Arc::new(GraphGate::default());
     let (stop, stopped) = oneshot::channel();
     let thread = spawn(listener, tls.config, Arc::clone(&gate), stopped)?;
-    Ok(ApiServer {
+    Ok(Some(ApiServer {
         address: bound,
         gate,
         names: tls.names,
         link_secret: tls.link_secret,
         stop,
         thread,
-    })
+    }))
 }
 
 fn spawn(

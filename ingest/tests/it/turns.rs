@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_cli::offline::tenant_names;
-use muster_engine::journal::{JournalValue, Segment};
+use muster_engine::journal::{Change, Event, JournalValue};
 use muster_store::{ReadError, Store, StoreConfig};
 use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 use tokio::task::JoinHandle;
@@ -49,18 +49,14 @@ fn applied_before(data: &Path, tenant: &str) -> Vec<usize> {
     let (mut before, mut others) = (Vec::new(), 0);
     let journal = view.journal(|entry| {
         let mut value = JournalValue::decode(entry.bytes).expect("the directory is intact");
-        while let Some(segment) = value.next_segment().expect("the directory is intact") {
-            let (of, check_ins) = match segment {
-                Segment::CheckIns { tenant, records } => (tenant, records.len()),
-                Segment::Repeated {
-                    tenant, records, ..
-                } => (tenant, records.len()),
-                _ => continue,
+        while let Some(event) = value.next_event().expect("the directory is intact") {
+            let Event::Device(_, Change::CheckIn(of, _) | Change::Repeated(of, _)) = event else {
+                continue;
             };
             if names[&of] == tenant {
                 before.push(std::mem::take(&mut others));
             } else {
-                others += check_ins;
+                others += 1;
             }
         }
         Ok::<(), ReadError>(())

@@ -91,7 +91,7 @@ impl Disk {
             model.page(*number, bytes)?;
         }
         if !self.context.is_empty() {
-            model.checkpoint(&self.context)?;
+            model.checkpoint(self.cursor, &self.context)?;
         }
         for (index, bytes) in (1..).zip(&self.journal) {
             let sequence = Sequence(self.cursor.0.wrapping_add(index));

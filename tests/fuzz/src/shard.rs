@@ -327,7 +327,9 @@ impl Harness {
             model_disk.page(*number, bytes).expect(READS);
         }
         if !self.disk.context.is_empty() {
-            model_disk.checkpoint(&self.disk.context).expect(READS);
+            model_disk
+                .checkpoint(self.disk.cursor, &self.disk.context)
+                .expect(READS);
         }
         for (sequence, bytes) in &self.disk.journal {
             model_disk

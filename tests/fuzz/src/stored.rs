@@ -3,7 +3,7 @@
 //! Properties: a decoder refuses invalid bytes, and a decoded record encodes back to the same bytes. So a record
 //! has one encoding only, and a decoder cannot ignore any byte of it.
 
-use muster_engine::journal::{JournalValue, Segment};
+use muster_engine::journal::{Change, Event, JournalValue};
 use muster_engine::{Context, PolicySet, TenantIndex, page};
 
 use crate::Input;
@@ -26,87 +26,92 @@ fn journal_value(bytes: &[u8]) {
     let mut encoded = vec![1, 0, 0, 0];
     encoded.extend(value.evaluated_at.to_le_bytes());
     encoded.extend(value.now.as_millis().to_le_bytes());
+    // Where the segment begins whose events are encoded.
+    let mut begin = encoded.len();
+    let mut segments = 0;
     let is_complete = loop {
-        match value.next_segment() {
+        match value.next_event() {
             Ok(None) => break true,
             Err(_) => break false,
-            Ok(Some(segment)) => put(&segment, &mut encoded),
+            Ok(Some(event)) => {
+                let begins = value.segments() != segments;
+                segments = value.segments();
+                if begins {
+                    begin = encoded.len();
+                    encoded.extend(header(&event));
+                }
+                put(&event, begin, &mut encoded);
+            }
         }
     };
-    assert!(
-        bytes.starts_with(&encoded),
-        "decoded segments encode back to the same bytes"
-    );
     if is_complete {
-        assert_eq!(bytes, encoded);
+        assert_eq!(
+            bytes, encoded,
+            "decoded events encode back to the same bytes"
+        );
+    } else {
+        assert!(bytes.starts_with(&encoded[..begin]));
     }
 }
 
-/// Encodes a segment.
-fn put(segment: &Segment<'_>, encoded: &mut Vec<u8>) {
-    match *segment {
-        Segment::CheckIns { tenant, records } => {
-            encoded.extend(segment_header(1, tenant, records.len() as u32));
-            encoded.extend_from_slice(records.as_flattened());
+/// The header of a segment that begins with this event, without its number of events.
+fn header(event: &Event<'_>) -> Vec<u8> {
+    let none = TenantIndex(0);
+    let due = |time: u32| {
+        [
+            &segment_header(9, none, 0)[..],
+            &u64::from(time).to_le_bytes(),
+        ]
+        .concat()
+    };
+    match event {
+        Event::Policy(revision) => segment_header(3, none, revision.0),
+        Event::PolicyReached(slot) => segment_header(4, none, slot.0),
+        Event::DueReached(_, time) => due(*time),
+        Event::ClockSetBack => segment_header(11, none, 0),
+        Event::Profile(profile, tenant, _) => segment_header(12, *tenant, profile.0),
+        Event::Device(slot, change) => match change {
+            Change::CheckIn(tenant, _) => segment_header(1, *tenant, 0),
+            Change::Inventory(tenant, _) => segment_header(2, *tenant, slot.0),
+            Change::Repeated(tenant, _) => segment_header(5, *tenant, 0),
+            Change::Action(tenant, _, action) => segment_header(*action as u8, *tenant, slot.0),
+            Change::Due(time) => due(*time),
+            Change::Freed => segment_header(10, none, 0),
+            Change::Targeted(_) => segment_header(13, none, 0),
+        },
+    }
+}
+
+/// Encodes an event of the segment that begins at `begin`.
+fn put(event: &Event<'_>, begin: usize, encoded: &mut Vec<u8>) {
+    match event {
+        Event::DueReached(slot, _) => {
+            encoded[begin + 12..begin + 16].copy_from_slice(&slot.0.to_le_bytes());
         }
-        Segment::Repeated { tenant, records } => {
-            encoded.extend(segment_header(5, tenant, records.len() as u32));
-            encoded.extend_from_slice(records.as_flattened());
+        Event::Profile(_, _, targets) => {
+            encoded.extend((targets.len() as u32).to_le_bytes());
+            encoded.extend(targets.iter().flat_map(|target| target.0.to_le_bytes()));
         }
-        Segment::Inventory {
-            tenant,
-            slot,
-            archive,
-        } => {
-            encoded.extend(segment_header(2, tenant, slot.0));
+        Event::Device(_, Change::Inventory(_, archive)) => {
             encoded.extend((archive.len() as u32).to_le_bytes());
             encoded.extend_from_slice(archive);
         }
-        Segment::Policy { revision } => {
-            encoded.extend(segment_header(3, TenantIndex(0), revision.0))
+        Event::Device(_, Change::Action(_, device_id, _)) => encoded.extend(device_id.as_bytes()),
+        Event::Device(slot, change) => {
+            let count = encoded[begin + 4..begin + 8].first_chunk_mut();
+            let count: &mut [u8; 4] = count.expect("a header has eight bytes");
+            *count = (u32::from_le_bytes(*count) + 1).to_le_bytes();
+            match change {
+                Change::Repeated(_, repeated) => return encoded.extend(repeated.to_bytes(*slot)),
+                _ => encoded.extend(slot.0.to_le_bytes()),
+            }
+            match change {
+                Change::CheckIn(_, bytes) => encoded.extend_from_slice(*bytes),
+                Change::Targeted(profile) => encoded.extend(profile.0.to_le_bytes()),
+                _ => (),
+            }
         }
-        Segment::PolicyReached { slot } => {
-            encoded.extend(segment_header(4, TenantIndex(0), slot.0));
-        }
-        Segment::Action {
-            action,
-            tenant,
-            slot,
-            device_id,
-        } => {
-            encoded.extend(segment_header(action as u8, tenant, slot.0));
-            encoded.extend(device_id.as_bytes());
-        }
-        Segment::Due {
-            time,
-            reached,
-            slots,
-        } => {
-            encoded.extend(segment_header(9, TenantIndex(0), slots.len() as u32));
-            encoded.extend(time.to_le_bytes());
-            encoded.extend(reached.0.to_le_bytes());
-            encoded.extend_from_slice(slots.as_flattened());
-        }
-        Segment::Freed { slots } => {
-            encoded.extend(segment_header(10, TenantIndex(0), slots.len() as u32));
-            encoded.extend_from_slice(slots.as_flattened());
-        }
-        Segment::Profile {
-            profile,
-            tenant,
-            targets,
-        } => {
-            encoded.extend(segment_header(12, tenant, profile.0));
-            encoded.extend((targets.len() as u32).to_le_bytes());
-            encoded.extend_from_slice(targets.as_flattened());
-        }
-        Segment::Targeted { devices } => {
-            encoded.extend(segment_header(13, TenantIndex(0), devices.len() as u32));
-            encoded.extend_from_slice(devices.as_flattened());
-        }
-        Segment::ClockSetBack => {
-            encoded.extend(segment_header(11, TenantIndex(0), 0));
-        }
+        Event::Policy(_) | Event::PolicyReached(_) | Event::ClockSetBack => (),
     }
 }
 

@@ -1,17 +1,15 @@
 //! Applies the history, every journal value that ever became durable, to the model in order.
 //!
-//! The model shares no code with the shards. It must accept each journaled record as new, so that no record takes
-//! effect twice whatever crashes happen in between; and at the end its counts must match the server's.
+//! The model shares only the reader of the journal with the shards. It must accept each journaled record as new, so that
+//! no record takes effect twice whatever crashes happen in between; and at the end its counts must match the server's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_engine::journal::{
-    CheckInEntry, DeviceAction, JournalValue, Repeated, Segment, slot_of, target_of, targeted_of,
-};
+use muster_engine::journal::{Change, DeviceAction, Event, JournalError, JournalReader, Repeated};
 use muster_engine::model::{Answer, Model, ModelCell};
 use muster_engine::{
-    PolicySet, ProfileId, Revision, Sequence, ShardId, SlotIndex, TargetId, TenantIndex, Timestamp,
+    PolicySet, ProfileId, Revision, ShardId, SlotIndex, TargetId, TenantIndex, Timestamp,
 };
 use muster_store::Lsn;
 use muster_wire::{CheckInRecord, DeviceId, Inventory};
@@ -25,7 +23,7 @@ pub struct Oracle {
     model: Model,
     next_lsn: Lsn,
     policies: BTreeMap<Revision, Arc<PolicySet>>,
-    shards: BTreeMap<ShardId, Progress>,
+    shards: BTreeMap<ShardId, (JournalReader, Progress)>,
     /// The device in each slot.
     slots: BTreeMap<(ShardId, SlotIndex), (TenantIndex, DeviceId)>,
     /// The tenant and the targets of each profile.
@@ -76,80 +74,86 @@ impl Oracle {
             sequence,
             ref bytes,
         } = *durable;
-        let invalid = |detail: String| Violation::new("journal", format!("at {lsn}: {detail}"));
-        let undecodable = |_| invalid("the value cannot be decoded".to_owned());
-        let mut value = JournalValue::decode(bytes).map_err(undecodable)?;
-        let mut progress = self.shards.get(&shard).copied().unwrap_or_default();
-        if sequence != progress.sequence.next() {
-            let detail = format!("unexpected sequence {sequence} of shard {shard} at {lsn}");
-            return Err(Violation::new("no gap", detail));
+        let unreadable = |error| match error {
+            JournalError::GAP => {
+                let detail = format!("unexpected sequence {sequence} of shard {shard} at {lsn}");
+                Violation::new("no gap", detail)
+            }
+            error => Violation::new("journal", format!("at {lsn}: {error}")),
+        };
+        let (mut reader, mut progress) = self.shards.remove(&shard).unwrap_or_default();
+        let mut value = reader.value(sequence, bytes).map_err(unreadable)?;
+        let now = value.now;
+        while let Some(event) = value.next_event().map_err(unreadable)? {
+            progress.note(&event);
+            self.event(shard, progress, now, event).map_err(|detail| {
+                let check = match detail {
+                    Fault::NotAccepted(_) => "counted once",
+                    Fault::Invalid(_) => "journal",
+                };
+                let (Fault::NotAccepted(detail) | Fault::Invalid(detail)) = detail;
+                Violation::new(check, format!("at {lsn}: {detail}"))
+            })?;
         }
-        progress.sequence = sequence;
-        while let Some(segment) = value.next_segment().map_err(undecodable)? {
-            progress.note(&segment);
-            self.segment(shard, progress, value.now, segment)
-                .map_err(|detail| {
-                    let check = match detail {
-                        Fault::NotAccepted(_) => "counted once",
-                        Fault::Invalid(_) => "journal",
-                    };
-                    let (Fault::NotAccepted(detail) | Fault::Invalid(detail)) = detail;
-                    Violation::new(check, format!("at {lsn}: {detail}"))
-                })?;
-        }
-        self.shards.insert(shard, progress);
+        self.shards.insert(shard, (reader, progress));
         Ok(())
     }
 
-    fn segment(
+    fn event(
         &mut self,
         shard: ShardId,
         progress: Progress,
         now: Timestamp,
-        segment: Segment<'_>,
+        event: Event<'_>,
+    ) -> Result<(), Fault> {
+        match event {
+            Event::Device(slot, change) => self.change((shard, slot), progress, now, change)?,
+            Event::Profile(profile, tenant, targets) => {
+                self.profiles.insert((shard, profile), (tenant, targets));
+            }
+            Event::ClockSetBack => {
+                let devices = self.slots.iter().filter(|((of, _), _)| *of == shard);
+                for (_, (tenant, device_id)) in devices {
+                    self.model.set_back(*tenant, *device_id, now);
+                }
+            }
+            // They change no device that the model knows: it evaluates when asked.
+            Event::DueReached(..) | Event::Policy(_) | Event::PolicyReached(_) => (),
+        }
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        place: (ShardId, SlotIndex),
+        progress: Progress,
+        now: Timestamp,
+        change: Change<'_>,
     ) -> Result<(), Fault> {
         let invalid = |detail: &str| Fault::Invalid(detail.to_owned());
-        match segment {
-            Segment::CheckIns { tenant, records } => {
-                for bytes in records {
-                    let entry = CheckInEntry::read(bytes);
-                    let CheckInEntry { slot, record } =
-                        entry.ok_or_else(|| invalid("an invalid check-in"))?;
-                    self.occupy((shard, slot), (tenant, record.device_id()))?;
-                    let policy = self.policy(progress.revision(slot))?;
-                    self.check_in(&policy, tenant, record, now)?;
-                }
+        let policy = self.policy(progress.revision(place.1));
+        match change {
+            Change::CheckIn(tenant, bytes) => {
+                let record =
+                    CheckInRecord::validate(bytes).map_err(|_| invalid("an invalid check-in"))?;
+                self.occupy(place, (tenant, record.device_id()))?;
+                self.check_in(&*policy?, tenant, record, now)?;
             }
-            Segment::Repeated { tenant, records } => {
-                for bytes in records {
-                    let (slot, record) = Repeated::read(bytes)
-                        .and_then(|repeated| {
-                            Some((repeated.slot, self.expand(shard, tenant, repeated)?))
-                        })
-                        .ok_or_else(|| invalid("a repeated check-in without a first one"))?;
-                    let policy = self.policy(progress.revision(slot))?;
-                    self.check_in(&policy, tenant, record, now)?;
-                }
+            Change::Repeated(tenant, repeated) => {
+                let record = self.expand(place, tenant, repeated);
+                let record =
+                    record.ok_or_else(|| invalid("a repeated check-in without a first one"))?;
+                self.check_in(&*policy?, tenant, record, now)?;
             }
-            Segment::Inventory {
-                tenant,
-                slot,
-                archive,
-            } => {
+            Change::Inventory(tenant, archive) => {
                 let inventory =
                     Inventory::from_bytes(archive).map_err(|_| invalid("an invalid inventory"))?;
-                self.occupy((shard, slot), (tenant, inventory.device_id))?;
-                let policy = self.policy(progress.revision(slot))?;
-                let answer = self.model.inventory(&policy, tenant, &inventory, now);
+                self.occupy(place, (tenant, inventory.device_id))?;
+                let answer = self.model.inventory(&*policy?, tenant, &inventory, now);
                 expect_accepted(answer, u64::from(inventory.revision))?;
             }
-            Segment::Action {
-                action,
-                tenant,
-                slot,
-                device_id,
-            } => {
-                if self.slots.get(&(shard, slot)) != Some(&(tenant, device_id)) {
+            Change::Action(tenant, device_id, action) => {
+                if self.slots.get(&place) != Some(&(tenant, device_id)) {
                     return Err(invalid("an action on a device that is not in its slot"));
                 }
                 match action {
@@ -160,52 +164,18 @@ impl Oracle {
                     DeviceAction::Restore => self.model.remove(tenant, device_id, true, now),
                 }
             }
-            Segment::Freed { slots } => {
-                for slot in slots.iter().map(slot_of) {
-                    let device = self.slots.remove(&(shard, slot));
-                    let (tenant, device_id) =
-                        device.ok_or_else(|| invalid("an empty slot becomes free"))?;
-                    self.last_check_ins.remove(&(tenant, device_id));
-                    let policy = self.policy(progress.revision(slot))?;
-                    if !self.model.free(&policy, tenant, device_id, now) {
-                        return Err(invalid("a device is gone before its retention has ended"));
-                    }
+            // The model evaluates when asked.
+            Change::Due(_) => (),
+            Change::Freed => {
+                let device = self.slots.remove(&place);
+                let (tenant, device_id) =
+                    device.ok_or_else(|| invalid("an empty slot becomes free"))?;
+                self.last_check_ins.remove(&(tenant, device_id));
+                if !self.model.free(&*policy?, tenant, device_id, now) {
+                    return Err(invalid("a device is gone before its retention has ended"));
                 }
             }
-            segment => return self.other_segment(shard, now, segment),
-        }
-        Ok(())
-    }
-
-    /// A segment about profiles or about the shard as a whole.
-    fn other_segment(
-        &mut self,
-        shard: ShardId,
-        now: Timestamp,
-        segment: Segment<'_>,
-    ) -> Result<(), Fault> {
-        match segment {
-            Segment::Profile {
-                profile,
-                tenant,
-                targets,
-            } => {
-                let targets: Vec<_> = targets.iter().map(target_of).collect();
-                self.profiles.insert((shard, profile), (tenant, targets));
-            }
-            Segment::Targeted { devices } => {
-                for (slot, profile) in devices.iter().map(targeted_of) {
-                    self.target(shard, slot, profile)?;
-                }
-            }
-            Segment::ClockSetBack => {
-                let devices = self.slots.iter().filter(|((of, _), _)| *of == shard);
-                for (_, (tenant, device_id)) in devices {
-                    self.model.set_back(*tenant, *device_id, now);
-                }
-            }
-            // They change no device that the model knows: it evaluates when asked.
-            _ => (),
+            Change::Targeted(profile) => self.target(place, profile)?,
         }
         Ok(())
     }
@@ -218,14 +188,14 @@ impl Oracle {
         policy.ok_or_else(|| Fault::Invalid(format!("unknown {revision:?}")))
     }
 
-    fn target(&mut self, shard: ShardId, slot: SlotIndex, profile: ProfileId) -> Result<(), Fault> {
+    fn target(&mut self, place: (ShardId, SlotIndex), profile: ProfileId) -> Result<(), Fault> {
         let invalid = |detail: &str| Fault::Invalid(detail.to_owned());
-        let device = self.slots.get(&(shard, slot));
+        let device = self.slots.get(&place);
         let (tenant, device_id) = device.ok_or_else(|| invalid("a profile without a device"))?;
         let none = (*tenant, Vec::new());
         let set = match profile {
             ProfileId(0) => Some(&none),
-            profile => self.profiles.get(&(shard, profile)),
+            profile => self.profiles.get(&(place.0, profile)),
         };
         let (of, targets) = set.ok_or_else(|| invalid("a profile that is not defined"))?;
         if of != tenant {
@@ -266,11 +236,11 @@ impl Oracle {
     /// The full record of a repeated check-in.
     fn expand(
         &self,
-        shard: ShardId,
+        place: (ShardId, SlotIndex),
         tenant: TenantIndex,
         repeated: Repeated,
     ) -> Option<CheckInRecord> {
-        let key = self.slots.get(&(shard, repeated.slot))?;
+        let key = self.slots.get(&place)?;
         let (owner, device_id) = key;
         let last = self.last_check_ins.get(key)?;
         if *owner != tenant || !repeated.is_of(device_id) {
@@ -291,11 +261,9 @@ impl Oracle {
     }
 }
 
-/// How far the journal of a shard has been read.
+/// The policy sets of a shard.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// The last sequence.
-    sequence: Sequence,
     /// The policy set of the slots that no pass has reached.
     revision: Revision,
     /// The one of the pass in progress, and the slot that it has reached.
@@ -303,10 +271,10 @@ struct Progress {
 }
 
 impl Progress {
-    fn note(&mut self, segment: &Segment<'_>) {
-        match (segment, self.next) {
-            (Segment::Policy { revision }, _) => self.next = Some((*revision, SlotIndex(0))),
-            (Segment::PolicyReached { slot }, Some((revision, _))) => {
+    fn note(&mut self, event: &Event<'_>) {
+        match (event, self.next) {
+            (Event::Policy(revision), _) => self.next = Some((*revision, SlotIndex(0))),
+            (Event::PolicyReached(slot), Some((revision, _))) => {
                 self.next = (*slot != SlotIndex::MAX).then_some((revision, *slot));
                 if self.next.is_none() {
                     self.revision = revision;

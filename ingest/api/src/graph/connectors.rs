@@ -17,10 +17,8 @@ pub(super) fn add_state(_: &Call, document: &mut Map<String, Value>) {
         "windowsEnabled",
         "macEnabled",
     ];
-    let state = match platforms.iter().any(is_on) {
-        true => "enabled",
-        false => "available",
-    };
+    let is_enabled = platforms.iter().any(is_on);
+    let state = if is_enabled { "enabled" } else { "available" };
     document.insert("partnerState".to_owned(), state.into());
     document.insert("lastHeartbeatDateTime".to_owned(), NEVER.into());
 }

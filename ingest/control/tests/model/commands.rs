@@ -226,6 +226,23 @@ fn value(values: &[Value], pick: usize) -> Value {
 
 type Candidates = Vec<(&'static str, Vec<Value>)>;
 
+fn of_a_device() -> Candidates {
+    vec![
+        (
+            "managedDeviceName",
+            vec![json!("front desk"), Value::Null, json!(5)],
+        ),
+        (
+            "managedDeviceOwnerType",
+            vec![json!("company"), json!("personal"), json!("nobody")],
+        ),
+        (
+            "notes",
+            vec![json!("spare"), json!(""), Value::Null, json!([])],
+        ),
+    ]
+}
+
 fn candidates(key: Key) -> Candidates {
     let flag = || {
         [true, false, true, false]
@@ -269,20 +286,7 @@ fn candidates(key: Key) -> Candidates {
         ],
         Key::Policy(_) => policy_candidates(),
         Key::Group(_) => group_candidates(),
-        Key::Device(_) => vec![
-            (
-                "managedDeviceName",
-                vec![json!("front desk"), Value::Null, json!(5)],
-            ),
-            (
-                "managedDeviceOwnerType",
-                vec![json!("company"), json!("personal"), json!("nobody")],
-            ),
-            (
-                "notes",
-                vec![json!("spare"), json!(""), Value::Null, json!([])],
-            ),
-        ],
+        Key::Device(_) => of_a_device(),
         Key::Token(_) => Vec::new(),
         Key::Filter(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
             access_candidates(key)

@@ -242,6 +242,25 @@ fn connector_properties() -> Vec<Property> {
     all
 }
 
+fn of_a_device() -> Vec<Property> {
+    vec![
+        ("managedDeviceName", json!(""), |value| match value {
+            Value::Null => Some(json!("")),
+            _ => value.is_string().then(|| value.clone()),
+        }),
+        ("managedDeviceOwnerType", json!("unknown"), |value| {
+            let text = value.as_str()?;
+            ["company", "personal"]
+                .contains(&text)
+                .then(|| value.clone())
+        }),
+        ("notes", json!(""), |value| match value {
+            Value::Null => Some(json!("")),
+            _ => value.is_string().then(|| value.clone()),
+        }),
+    ]
+}
+
 fn properties(key: Key) -> Vec<Property> {
     match key {
         Key::Settings => vec![
@@ -300,22 +319,7 @@ fn properties(key: Key) -> Vec<Property> {
                 },
             ),
         ],
-        Key::Device(_) => vec![
-            ("managedDeviceName", json!(""), |value| match value {
-                Value::Null => Some(json!("")),
-                _ => value.is_string().then(|| value.clone()),
-            }),
-            ("managedDeviceOwnerType", json!("unknown"), |value| {
-                let text = value.as_str()?;
-                ["company", "personal"]
-                    .contains(&text)
-                    .then(|| value.clone())
-            }),
-            ("notes", json!(""), |value| match value {
-                Value::Null => Some(json!("")),
-                _ => value.is_string().then(|| value.clone()),
-            }),
-        ],
+        Key::Device(_) => of_a_device(),
         Key::Token(_) => Vec::new(),
         Key::Filter(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
             access_properties(key)

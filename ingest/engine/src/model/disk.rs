@@ -1,9 +1,9 @@
 //! The oracle over durable state: rebuilds a shard from its pages and journal tail by the model's rules.
 //!
-//! It shares only the codecs with [`crate::Recovery`]: no slab, index, cell counters or evaluator. A device is a plain
-//! entry of facts. No verdict on disk is trusted: at the end, every device is evaluated by the tables under the policy
-//! set and as of the time of its slot, and the recount compares the counters with that. Owned by the caller; memory
-//! grows with the number of devices.
+//! It shares only the reader of the journal and the codecs with [`crate::Recovery`]: no slab, index, cell counters or
+//! evaluator. A device is a plain entry of facts. No verdict on disk is trusted: at the end, every device is evaluated
+//! by the tables under the policy set and as of the time of its slot, and the recount compares the counters with that.
+//! Owned by the caller; memory grows with the number of devices.
 
 mod entry;
 
@@ -20,10 +20,7 @@ use crate::facet::Facets;
 use crate::ids::{
     PAGE_RECORDS, PageNumber, ProfileId, Revision, Sequence, SlotIndex, TargetId, TenantIndex,
 };
-use crate::journal::{
-    CheckInEntry, JournalValue, Repeated, Segment, slot_of, target_of, targeted_of,
-};
-use crate::page;
+use crate::journal::{Change, Event, JournalError, JournalReader, JournalValue, Repeated};
 use crate::policy::PolicySet;
 use crate::profile;
 use crate::time::Timestamp;
@@ -32,6 +29,12 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DiskError(String);
+
+impl From<JournalError> for DiskError {
+    fn from(error: JournalError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// One device in a listing.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +56,7 @@ pub struct ModelListing<'a> {
 pub struct ModelDisk {
     /// By slot, which every event names.
     slots: Vec<Option<Entry>>,
-    /// By page: it includes all events up to this sequence.
-    pages: Vec<Sequence>,
+    reader: JournalReader,
     context: Context,
     /// The targets of each profile.
     profiles: BTreeMap<ProfileId, Vec<TargetId>>,
@@ -63,15 +65,11 @@ pub struct ModelDisk {
 impl ModelDisk {
     /// Reads a page.
     pub fn page(&mut self, number: PageNumber, bytes: &[u8]) -> Result<(), DiskError> {
-        let page = page::decode(bytes).ok_or_else(|| fault("an unreadable page"))?;
-        let index = number.0 as usize;
-        let first = index * PAGE_RECORDS;
+        let page = self.reader.page(number, bytes)?;
+        let first = number.0 as usize * PAGE_RECORDS;
         if self.slots.len() < first + PAGE_RECORDS {
             self.slots.resize(first + PAGE_RECORDS, None);
-            self.pages
-                .resize(self.pages.len().max(index + 1), Sequence(0));
         }
-        self.pages[index] = page.sequence;
         for (offset, (record, cold)) in page.records.iter().zip(&*page.cold).enumerate() {
             if !record.device_id.is_zero() {
                 self.slots[first + offset] = Some(Entry::of_record(record, cold)?);
@@ -80,8 +78,9 @@ impl ModelDisk {
         Ok(())
     }
 
-    /// Ends the pages: the context as of the begin of the checkpoint that wrote them.
-    pub fn checkpoint(&mut self, context: &[u8]) -> Result<(), DiskError> {
+    /// Ends the pages: sequence and context as of the begin of the checkpoint that wrote them.
+    pub fn checkpoint(&mut self, sequence: Sequence, context: &[u8]) -> Result<(), DiskError> {
+        self.reader.checkpoint(sequence);
         let unreadable = || fault("an unreadable checkpoint record");
         let (context, profiles) = Context::decode(context).ok_or_else(unreadable)?;
         self.context = context;
@@ -100,106 +99,76 @@ impl ModelDisk {
         bytes: &[u8],
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), DiskError> {
-        let unreadable = |_| fault("an unreadable journal value");
-        let mut value = JournalValue::decode(bytes).map_err(unreadable)?;
-        let now = value.now;
-        if value.evaluated_at != self.context.time.base {
-            self.context.time.base = value.evaluated_at;
-            self.context.time.tick = None;
+        let mut reader = std::mem::take(&mut self.reader);
+        let mut value = reader.value(sequence, bytes)?;
+        self.context.time.value_begins(value.evaluated_at);
+        while let Some(event) = value.next_event()? {
+            match event {
+                Event::Device(slot, change) => self.change(slot, change, value.now, policy_set)?,
+                Event::DueReached(slot, time) => self.context.time.reached(time, slot),
+                Event::Profile(profile, _, targets) => {
+                    self.profiles.insert(profile, targets);
+                }
+                Event::Policy(revision) => self.context.policy(revision),
+                Event::PolicyReached(slot) => {
+                    if !self.context.policy_reached(slot) {
+                        return Err(fault("a policy pass that has not begun"));
+                    }
+                }
+                Event::ClockSetBack => self.clock_set_back(&value),
+            }
         }
-        while let Some(segment) = value.next_segment().map_err(unreadable)? {
-            self.segment(segment, (sequence, now), policy_set)?;
-        }
+        self.reader = reader;
         Ok(())
     }
 
-    fn segment(
+    fn change(
         &mut self,
-        segment: Segment<'_>,
-        (sequence, now): (Sequence, Timestamp),
+        slot: SlotIndex,
+        change: Change<'_>,
+        now: Timestamp,
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), DiskError> {
-        match segment {
-            Segment::CheckIns { tenant, records } => {
-                for bytes in records {
-                    let entry = CheckInEntry::read(bytes)
-                        .ok_or_else(|| fault("an invalid check-in in the journal"))?;
-                    self.check_in(tenant, entry.slot, &entry.record, sequence, now, policy_set)?;
-                }
+        match change {
+            Change::CheckIn(tenant, bytes) => {
+                let record = CheckInRecord::validate(bytes)
+                    .map_err(|_| fault("an invalid check-in in the journal"))?;
+                self.check_in(tenant, slot, &record, now, policy_set)?;
             }
-            Segment::Repeated { tenant, records } => {
-                for bytes in records {
-                    let repeated = Repeated::read(bytes)
-                        .ok_or_else(|| fault("unknown flags in the journal"))?;
-                    self.repeated(tenant, repeated, sequence, now, policy_set)?;
-                }
+            Change::Repeated(tenant, repeated) => {
+                let record = self.repeated(tenant, slot, repeated)?;
+                self.check_in(tenant, slot, &record, now, policy_set)?;
             }
-            Segment::Inventory {
-                tenant,
-                slot,
-                archive,
-            } => {
+            Change::Inventory(tenant, archive) => {
                 let inventory = Inventory::from_bytes(archive)
                     .map_err(|_| fault("an invalid inventory in the journal"))?;
-                self.inventory(tenant, slot, &inventory, sequence, now)?;
+                self.inventory(tenant, slot, &inventory, now)?;
             }
-            Segment::Action {
-                action,
-                tenant,
-                slot,
-                device_id,
-            } => {
-                if let Some(entry) = self.of(tenant, slot, &device_id, sequence)? {
-                    entry.act(action, now);
-                }
+            Change::Action(tenant, device_id, action) => {
+                self.of(tenant, slot, &device_id)?.act(action, now);
             }
-            Segment::Freed { slots } => {
-                for slot in slots.iter().map(slot_of) {
-                    if self.is_newer_than_page(slot, sequence) {
-                        *self.slot(slot)? = None;
-                    }
-                }
+            // Which devices changed follows from the time.
+            Change::Due(_) => (),
+            Change::Freed => *self.slot(slot)? = None,
+            Change::Targeted(profile) => {
+                let entry = self.slot(slot)?.as_mut();
+                let entry = entry.ok_or_else(|| fault("a profile without a device"))?;
+                entry.profile = profile;
             }
-            segment => return self.progress(segment, sequence, now),
         }
         Ok(())
     }
 
-    /// A segment about profiles or about the shard as a whole.
-    fn progress(
-        &mut self,
-        segment: Segment<'_>,
-        sequence: Sequence,
-        now: Timestamp,
-    ) -> Result<(), DiskError> {
-        match segment {
-            Segment::Profile {
-                profile, targets, ..
-            } => {
-                let targets = targets.iter().map(target_of).collect();
-                self.profiles.insert(profile, targets);
+    fn clock_set_back(&mut self, value: &JournalValue<'_>) {
+        let now = value.now;
+        self.context.time.reached(now.as_seconds(), SlotIndex::MAX);
+        for (slot, entry) in (0..).map(SlotIndex).zip(&mut self.slots) {
+            if let Some(entry) = entry
+                && value.is_newer_than_page(slot)
+            {
+                entry.device.set_back(now);
             }
-            Segment::Targeted { devices } => {
-                for (slot, profile) in devices.iter().map(targeted_of) {
-                    if self.is_newer_than_page(slot, sequence) {
-                        let entry = self.slot(slot)?.as_mut();
-                        let entry = entry.ok_or_else(|| fault("a profile without a device"))?;
-                        entry.profile = profile;
-                    }
-                }
-            }
-            Segment::ClockSetBack => self.clock_set_back(sequence, now),
-            Segment::Policy { revision } => self.context.policy(revision),
-            Segment::PolicyReached { slot } => {
-                if !self.context.policy_reached(slot) {
-                    return Err(fault("a policy pass that has not begun"));
-                }
-            }
-            // Which devices changed follows from the time.
-            Segment::Due { time, reached, .. } => self.context.time.reached(time, reached),
-            _ => unreachable!("a segment about records"),
         }
-        Ok(())
     }
 
     /// Evaluates every device, once everything is read.
@@ -229,11 +198,6 @@ impl ModelDisk {
         Ok(())
     }
 
-    fn is_newer_than_page(&self, slot: SlotIndex, sequence: Sequence) -> bool {
-        let page = self.pages.get(slot.0 as usize / PAGE_RECORDS);
-        page.is_none_or(|page| *page < sequence)
-    }
-
     /// An existing slot, or the one after the last.
     fn slot(&mut self, slot: SlotIndex) -> Result<&mut Option<Entry>, DiskError> {
         let slot = slot.0 as usize;
@@ -245,21 +209,16 @@ impl ModelDisk {
             .ok_or_else(|| fault("a slot that is not the next one"))
     }
 
-    /// The device in a slot; `None` if the page of the slot includes the event.
+    /// The device in a slot.
     fn of(
         &mut self,
         tenant: TenantIndex,
         slot: SlotIndex,
         device_id: &DeviceId,
-        sequence: Sequence,
-    ) -> Result<Option<&mut Entry>, DiskError> {
-        if !self.is_newer_than_page(slot, sequence) {
-            return Ok(None);
-        }
+    ) -> Result<&mut Entry, DiskError> {
         let entry = self.slot(slot)?.as_mut();
         entry
             .filter(|entry| (entry.tenant, entry.device_id) == (tenant, *device_id))
-            .map(Some)
             .ok_or_else(|| fault("a device that is not in its slot"))
     }
 
@@ -269,45 +228,35 @@ impl ModelDisk {
         tenant: TenantIndex,
         slot: SlotIndex,
         device_id: DeviceId,
-        sequence: Sequence,
         now: Timestamp,
-    ) -> Result<Option<&mut Entry>, DiskError> {
-        if self.is_newer_than_page(slot, sequence) {
-            self.slot(slot)?.get_or_insert_with(|| Entry {
-                device_id,
-                tenant,
-                device: ModelDevice::new(now),
-                inventory_revision: 0,
-                removed: false,
-                profile: ProfileId::default(),
-                facets: Facets::default(),
-            });
-        }
-        self.of(tenant, slot, &device_id, sequence)
+    ) -> Result<&mut Entry, DiskError> {
+        self.slot(slot)?.get_or_insert_with(|| Entry {
+            device_id,
+            tenant,
+            device: ModelDevice::new(now),
+            inventory_revision: 0,
+            removed: false,
+            profile: ProfileId::default(),
+            facets: Facets::default(),
+        });
+        self.of(tenant, slot, &device_id)
     }
 
     /// A repeated check-in is the last one of the device in its slot, with the new seq and flags.
     fn repeated(
         &mut self,
         tenant: TenantIndex,
+        slot: SlotIndex,
         repeated: Repeated,
-        sequence: Sequence,
-        now: Timestamp,
-        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
-    ) -> Result<(), DiskError> {
-        if !self.is_newer_than_page(repeated.slot, sequence) {
-            return Ok(());
-        }
-        let entry = self.slot(repeated.slot)?.as_ref();
+    ) -> Result<CheckInRecord, DiskError> {
+        let entry = self.slot(slot)?.as_ref();
         let last = entry
             .filter(|entry| entry.tenant == tenant && repeated.is_of(&entry.device_id))
             .and_then(|entry| entry.device.last);
         let last = last.ok_or_else(|| fault("a repeated check-in of a device not in its slot"))?;
-        let record = last
-            .with_seq(repeated.seq)
-            .map_err(|_| fault("an invalid repeated check-in in the journal"))?;
-        let record = record.with_flags(repeated.flags);
-        self.check_in(tenant, repeated.slot, &record, sequence, now, policy_set)
+        let record = last.with_seq(repeated.seq);
+        let record = record.map_err(|_| fault("an invalid repeated check-in in the journal"))?;
+        Ok(record.with_flags(repeated.flags))
     }
 
     fn check_in(
@@ -315,7 +264,6 @@ impl ModelDisk {
         tenant: TenantIndex,
         slot: SlotIndex,
         record: &CheckInRecord,
-        sequence: Sequence,
         now: Timestamp,
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), DiskError> {
@@ -323,8 +271,7 @@ impl ModelDisk {
         let policy = policy.ok_or_else(|| fault("a missing policy set"))?;
         let rules = policy.tenant(tenant);
         let rules = rules.ok_or_else(|| fault("a tenant that is not in the policy set"))?;
-        let entry = self.of_or_new(tenant, slot, record.device_id(), sequence, now)?;
-        let Some(entry) = entry else { return Ok(()) };
+        let entry = self.of_or_new(tenant, slot, record.device_id(), now)?;
         if entry.removed || entry.device.check_in(record, rules, now) != Answer::Accepted {
             return Err(fault("a check-in that is not accepted"));
         }
@@ -336,28 +283,14 @@ impl ModelDisk {
         tenant: TenantIndex,
         slot: SlotIndex,
         inventory: &Inventory,
-        sequence: Sequence,
         now: Timestamp,
     ) -> Result<(), DiskError> {
-        let entry = self.of_or_new(tenant, slot, inventory.device_id, sequence, now)?;
-        let Some(entry) = entry else { return Ok(()) };
+        let entry = self.of_or_new(tenant, slot, inventory.device_id, now)?;
         if entry.removed || inventory.revision <= entry.inventory_revision {
             return Err(fault("an inventory that is not accepted"));
         }
         entry.inventory_revision = inventory.revision;
         Ok(())
-    }
-
-    fn clock_set_back(&mut self, sequence: Sequence, now: Timestamp) {
-        self.context.time.base = now.as_seconds();
-        self.context.time.tick = None;
-        for slot in 0..self.slots.len() {
-            if self.is_newer_than_page(SlotIndex(slot as u32), sequence)
-                && let Some(entry) = &mut self.slots[slot]
-            {
-                entry.device.set_back(now);
-            }
-        }
     }
 
     /// Every device that is not removed, in order of slots. A device in two slots is listed twice, so that the reader can detect it.

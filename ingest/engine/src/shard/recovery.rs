@@ -19,10 +19,8 @@ use super::{Shard, ShardLimits};
 use crate::bytes::Reader;
 use crate::context::Context;
 use crate::ids::{PageNumber, ProfileId, Revision, Sequence, ShardId, SlotIndex};
-use crate::journal::{JournalValue, Segment, target_of};
-use crate::page;
+use crate::journal::{Event, JournalReader};
 use crate::policy::PolicySet;
-use crate::time::Timestamp;
 
 /// The durable state contradicts itself; the data directory must not be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,8 +63,7 @@ pub enum RecoveryError {
 #[derive(Debug)]
 pub struct Recovery {
     shard: Shard,
-    /// By page: the sequence up to which it includes events; 0 for a page that is not on disk.
-    page_sequences: Vec<Sequence>,
+    reader: JournalReader,
     /// For the policy sets of `shard`.
     context: Context,
 }
@@ -76,26 +73,18 @@ impl Recovery {
     pub fn new(id: ShardId, limits: ShardLimits, hash_seed: u64) -> Self {
         Self {
             shard: Shard::new(id, limits, hash_seed),
-            page_sequences: Vec::new(),
+            reader: JournalReader::default(),
             context: Context::default(),
         }
     }
 
     /// Restores a page. Pages may come in any order.
     pub fn page(&mut self, number: PageNumber, bytes: &[u8]) -> Result<(), RecoveryError> {
-        let invalid = |fault| RecoveryError::Page {
+        let page = self.reader.page(number, bytes);
+        let page = page.map_err(|error| RecoveryError::Page {
             page: number,
-            fault,
-        };
-        let page = page::decode(bytes).ok_or_else(|| invalid("not a page of a known format"))?;
-        if number > PageNumber::MAX {
-            return Err(invalid("the page number is above the maximum"));
-        }
-        let index = number.0 as usize;
-        if self.page_sequences.len() <= index {
-            self.page_sequences.resize(index + 1, Sequence(0));
-        }
-        self.page_sequences[index] = page.sequence;
+            fault: error.fault(),
+        })?;
         self.shard.devices.use_page(number);
         for ((slot, record), cold) in number.slots().zip(&*page.records).zip(&*page.cold) {
             if record.is_occupied() {
@@ -117,38 +106,11 @@ impl Recovery {
             Context::decode(context).ok_or_else(|| invalid("an unknown format"))?;
         let read = self.shard.profiles.decode(&mut Reader::new(profiles));
         read.ok_or_else(|| invalid("profiles of an unknown format"))?;
+        self.reader.checkpoint(sequence);
         self.shard.sequence = sequence;
         self.shard.time = context.time;
-        self.set_policies(context, policy_set).map_err(invalid)
-    }
-
-    /// Loads the policy sets of a context.
-    fn set_policies(
-        &mut self,
-        context: Context,
-        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
-    ) -> Result<(), &'static str> {
-        let missing = "its policy set is missing";
-        let policies = &mut self.shard.policies;
-        let next = policies.next.as_ref().map(|(policy, _)| policy.revision());
-        if context.pass.is_none() && next == Some(context.revision) {
-            policies.end_pass();
-        } else if let (Some(pass), Some((policy, cursor))) = (context.pass, &mut policies.next)
-            && policy.revision() == pass.revision
-        {
-            *cursor = pass.cursor;
-        } else {
-            if policies.current.revision() != context.revision {
-                policies.current = policy_set(context.revision).ok_or(missing)?;
-            }
-            policies.next = match context.pass {
-                None => None,
-                Some(pass) => Some((policy_set(pass.revision).ok_or(missing)?, pass.cursor)),
-            };
-            policies.define_all(&self.shard.profiles);
-        }
         self.context = context;
-        Ok(())
+        set_policies(&mut self.shard, &context, policy_set).map_err(invalid)
     }
 
     /// Applies the next journal value. `policy_set` finds the policy set of a revision.
@@ -159,67 +121,58 @@ impl Recovery {
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), RecoveryError> {
         let invalid = |fault| RecoveryError::Journal { sequence, fault };
-        if sequence != self.shard.sequence.next() {
-            return Err(invalid("the value before it is missing"));
-        }
-        let unreadable = |_| invalid("not a value of a known format");
-        let mut value = JournalValue::decode(bytes).map_err(unreadable)?;
-        self.shard.time.value_begins(value.evaluated_at);
-        while let Some(segment) = value.next_segment().map_err(unreadable)? {
-            let mut context = self.context;
-            match segment {
-                Segment::Policy { revision } => context.policy(revision),
-                Segment::PolicyReached { slot } => {
+        let Self {
+            shard,
+            reader,
+            context,
+        } = self;
+        let value = reader.value(sequence, bytes);
+        let mut value = value.map_err(|error| invalid(error.fault()))?;
+        shard.time.value_begins(value.evaluated_at);
+        let mut policies = shard.policies.clone();
+        while let Some(event) = value.next_event().map_err(|error| invalid(error.fault()))? {
+            if let Some(slots) = value.ahead(LOOKAHEAD) {
+                shard.prefetch_slots(slots);
+            }
+            match event {
+                Event::Policy(revision) => {
+                    context.policy(revision);
+                    set_policies(shard, context, policy_set).map_err(invalid)?;
+                    policies = shard.policies.clone();
+                }
+                Event::PolicyReached(slot) => {
                     let from = context.pass.map_or(SlotIndex(0), |pass| pass.cursor);
                     if !context.policy_reached(slot) {
                         return Err(invalid("a policy pass that has not begun"));
                     }
-                    self.set_policies(context, policy_set).map_err(invalid)?;
-                    let policies = self.shard.policies.clone();
-                    let mut replay = self.replay_of(sequence, value.now);
-                    replay.policy_slice(&policies, from, slot);
-                    continue;
+                    set_policies(shard, context, policy_set).map_err(invalid)?;
+                    policies = shard.policies.clone();
+                    Replay::of(shard, &policies, &value).policy_slice(from, slot);
                 }
-                Segment::Profile {
-                    profile,
-                    tenant,
-                    targets,
-                } => {
-                    let targets: Vec<_> = targets.iter().map(target_of).collect();
-                    let shard = &mut self.shard;
+                Event::Profile(profile, tenant, targets) => {
+                    drop(policies); // or they would be copied
                     shard.profiles.define(profile, tenant, &targets);
                     if let Some(set) = shard.profiles.get(profile) {
                         shard.policies.define(profile, set);
                     }
-                    continue;
+                    policies = shard.policies.clone();
                 }
-                other => {
-                    let policies = self.shard.policies.clone();
-                    let mut replay = self.replay_of(sequence, value.now);
-                    replay.segment(&policies, other).map_err(invalid)?;
-                    continue;
+                Event::Device(slot, change) => {
+                    let mut replay = Replay::of(shard, &policies, &value);
+                    replay.change(slot, change).map_err(invalid)?;
                 }
+                Event::DueReached(slot, time) => shard.time.reached(time, slot),
+                Event::ClockSetBack => Replay::of(shard, &policies, &value).clock_set_back(),
             }
-            self.set_policies(context, policy_set).map_err(invalid)?;
         }
-        self.shard.sequence = sequence;
+        shard.sequence = sequence;
         Ok(())
-    }
-
-    fn replay_of(&mut self, sequence: Sequence, now: Timestamp) -> Replay<'_> {
-        Replay {
-            shard: &mut self.shard,
-            page_sequences: &self.page_sequences,
-            sequence,
-            now,
-        }
     }
 
     /// Ends the recovery and builds what follows from the records. The shard has the policy sets under which it was
     /// evaluated; if a newer one exists, the caller applies it as an event.
     pub fn finish(mut self) -> Result<Shard, RecoveryError> {
-        let page_sequence = self.page_sequences.iter().copied().max();
-        let page_sequence = page_sequence.unwrap_or_default();
+        let page_sequence = self.reader.page_sequence();
         let journal_sequence = self.shard.sequence;
         if page_sequence > journal_sequence {
             return Err(RecoveryError::JournalEndsEarly {
@@ -237,11 +190,39 @@ impl Recovery {
     }
 }
 
+/// Loads the policy sets of a context.
+fn set_policies(
+    shard: &mut Shard,
+    context: &Context,
+    policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
+) -> Result<(), &'static str> {
+    let missing = "its policy set is missing";
+    let policies = &mut shard.policies;
+    let next = policies.next.as_ref().map(|(policy, _)| policy.revision());
+    if context.pass.is_none() && next == Some(context.revision) {
+        policies.end_pass();
+    } else if let (Some(pass), Some((policy, cursor))) = (context.pass, &mut policies.next)
+        && policy.revision() == pass.revision
+    {
+        *cursor = pass.cursor;
+    } else {
+        if policies.current.revision() != context.revision {
+            policies.current = policy_set(context.revision).ok_or(missing)?;
+        }
+        policies.next = match context.pass {
+            None => None,
+            Some(pass) => Some((policy_set(pass.revision).ok_or(missing)?, pass.cursor)),
+        };
+        policies.define_all(&shard.profiles);
+    }
+    Ok(())
+}
+
 impl Shard {
     /// Fills index and cells from the records.
     fn index_devices(&mut self) -> Result<(), RecoveryError> {
         let devices = self.devices.devices() as usize;
-        self.index.reserve(devices, &self.devices);
+        self.index.empty(devices);
         let mut slots = Vec::with_capacity(LOOKAHEAD);
         let mut occupied = 0..self.slots();
         loop {

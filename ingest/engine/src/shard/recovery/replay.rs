@@ -1,105 +1,74 @@
-//! Applies the events of one journal value to the slots whose pages do not include it.
+//! Applies the events of a journal value that pages do not include.
 //!
 //! Changes records only: index, cells, deadlines and free slots are built at the end of the recovery. Every event must
 //! fit the state before it; otherwise its defect is returned.
 
-use muster_wire::Inventory;
+use muster_wire::{CheckInRecord, Inventory};
 
 use super::super::Shard;
 use super::super::evaluation::{evaluate, observe, report_and_observe};
 use super::super::inventory::created_by_inventory;
-use super::super::lookup::LOOKAHEAD;
 use super::super::policies::PolicySets;
 use super::super::sequence;
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::facet::Facets;
-use crate::ids::{ProfileId, Sequence, SlotIndex, TenantIndex};
-use crate::journal::{
-    CheckInEntry, DeviceAction, REPEATED_BYTES, Repeated, Segment, slot_of, targeted_of,
-};
-use crate::time::Timestamp;
+use crate::ids::{ProfileId, SlotIndex, TenantIndex};
+use crate::journal::{Change, DeviceAction, JournalValue, Repeated};
 
-/// The replay of one journal value.
+/// The replay of an event of a journal value.
 pub(super) struct Replay<'a> {
-    pub(super) shard: &'a mut Shard,
-    pub(super) page_sequences: &'a [Sequence],
-    pub(super) sequence: Sequence,
-    pub(super) now: Timestamp,
+    shard: &'a mut Shard,
+    policies: &'a PolicySets,
+    value: &'a JournalValue<'a>,
 }
 
-impl Replay<'_> {
-    /// Whether the page of a slot does not include the value.
-    fn is_newer_than_page(&self, slot: SlotIndex) -> bool {
-        let page = self.page_sequences.get(slot.page().0 as usize);
-        page.is_none_or(|page| *page < self.sequence)
+impl<'a> Replay<'a> {
+    pub(super) fn of(
+        shard: &'a mut Shard,
+        policies: &'a PolicySets,
+        value: &'a JournalValue<'a>,
+    ) -> Self {
+        Self {
+            shard,
+            policies,
+            value,
+        }
     }
 
-    pub(super) fn segment(
+    pub(super) fn change(
         &mut self,
-        policies: &PolicySets,
-        segment: Segment<'_>,
+        slot: SlotIndex,
+        change: Change<'_>,
     ) -> Result<(), &'static str> {
-        match segment {
-            Segment::CheckIns { tenant, records } => {
-                for records in records.chunks(LOOKAHEAD) {
-                    let slots = records.iter().map(CheckInEntry::slot_of);
-                    self.shard.prefetch_slots(slots);
-                    for bytes in records {
-                        let entry = CheckInEntry::read(bytes).ok_or("an invalid check-in")?;
-                        self.check_in(policies, tenant, &entry)?;
-                    }
-                }
+        match change {
+            Change::CheckIn(tenant, bytes) => {
+                let record = CheckInRecord::validate(bytes).map_err(|_| "an invalid check-in")?;
+                return self.check_in(tenant, slot, &record);
             }
-            Segment::Repeated { tenant, records } => {
-                self.repeated(policies, tenant, records)?;
-            }
-            Segment::Inventory {
-                tenant,
-                slot,
-                archive,
-            } => {
+            Change::Repeated(tenant, repeated) => return self.repeated(tenant, slot, repeated),
+            Change::Inventory(tenant, archive) => {
                 let inventory = Inventory::from_bytes(archive);
                 let inventory = inventory.map_err(|_| "an invalid inventory")?;
-                self.inventory(policies, tenant, slot, &inventory)?;
+                return self.inventory(tenant, slot, &inventory);
             }
-            Segment::Action {
-                action,
-                tenant,
-                slot,
-                device_id,
-            } => {
-                let found = self.slot(slot)?;
-                if self.is_newer_than_page(slot) && !found.is_of(tenant, &device_id) {
+            Change::Action(tenant, device_id, action) => {
+                if !self.slot(slot)?.is_of(tenant, &device_id) {
                     return Err("an action on a device that is not in its slot");
                 }
-                self.action(policies, action, slot)?;
+                self.action(action, slot)?;
             }
-            Segment::Due {
-                time,
-                reached,
-                slots,
-            } => {
-                for slot in slots.iter().map(slot_of) {
-                    self.slot(slot)?;
-                    self.evaluate(policies, slot, time);
-                }
-                self.shard.time.reached(time, reached);
+            Change::Due(time) => {
+                self.slot(slot)?;
+                self.evaluate(slot, time);
             }
-            Segment::Freed { slots } => {
-                for slot in slots.iter().map(slot_of) {
-                    self.slot(slot)?;
-                    self.write(slot, DeviceRecord::default(), ColdRecord::default());
-                }
+            Change::Freed => {
+                self.slot(slot)?;
+                self.write(slot, DeviceRecord::default(), ColdRecord::default());
             }
-            Segment::Targeted { devices } => {
-                for (slot, profile) in devices.iter().map(targeted_of) {
-                    self.slot(slot)?;
-                    self.target(policies, slot, profile);
-                }
+            Change::Targeted(profile) => {
+                self.slot(slot)?;
+                self.target(slot, profile);
             }
-            Segment::ClockSetBack => self.clock_set_back(policies),
-            // The caller's.
-            Segment::Policy { .. } | Segment::PolicyReached { .. } | Segment::Profile { .. } => (),
         }
         Ok(())
     }
@@ -120,29 +89,23 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Replaces the records of a slot, unless its page includes the value.
     fn write(&mut self, slot: SlotIndex, record: DeviceRecord, cold: ColdRecord) {
-        if self.is_newer_than_page(slot) {
-            self.shard.devices.write(slot, record, cold);
-            self.shard.checkpoint.dirty.insert(slot.page());
-        }
+        self.shard.devices.write(slot, record, cold);
+        self.shard.checkpoint.dirty.insert(slot.page());
     }
 
     fn check_in(
         &mut self,
-        policies: &PolicySets,
         tenant: TenantIndex,
-        CheckInEntry { slot, record }: &CheckInEntry,
+        slot: SlotIndex,
+        record: &CheckInRecord,
     ) -> Result<(), &'static str> {
-        let slot = *slot;
         self.is_used_or_next(slot)?;
-        if !self.is_newer_than_page(slot) {
-            return Ok(());
-        }
-        let policies = policies
+        let policies = self
+            .policies
             .of(tenant)
             .ok_or("its tenant is not in the policy set")?;
-        let now = self.now.as_seconds();
+        let now = self.value.now.as_seconds();
         let exists = slot < self.shard.slots_end();
         let found = exists.then(|| {
             (
@@ -168,56 +131,41 @@ impl Replay<'_> {
 
     fn repeated(
         &mut self,
-        policies: &PolicySets,
         tenant: TenantIndex,
-        records: &[[u8; REPEATED_BYTES]],
+        slot: SlotIndex,
+        repeated: Repeated,
     ) -> Result<(), &'static str> {
-        let policies = policies
+        let policies = self
+            .policies
             .of(tenant)
             .ok_or("its tenant is not in the policy set")?;
-        for records in records.chunks(LOOKAHEAD) {
-            let slots = records.iter().map(Repeated::slot_of);
-            self.shard.prefetch_slots(slots);
-            for bytes in records {
-                let repeated =
-                    Repeated::read(bytes).ok_or("a repeated check-in with unknown flags")?;
-                let slot = repeated.slot;
-                let mut record = self.slot(slot)?;
-                if !self.is_newer_than_page(slot) {
-                    continue;
-                }
-                let is_there = record.tenant == tenant && repeated.is_of(&record.device_id);
-                if !is_there || record.seq == 0 {
-                    return Err("a repeated check-in whose device is not in its slot");
-                }
-                if repeated.seq <= record.seq || record.removed() {
-                    return Err("a check-in that the shard does not accept");
-                }
-                let reported = Facets::from_word(record.facets);
-                let mut reported = reported.ok_or("a device with unreadable facets")?;
-                record.flags = repeated.flags;
-                reported.set_flags(repeated.flags);
-                let policy = policies.of(slot, record.profile());
-                let now = self.now.as_seconds();
-                observe(&mut record, reported, repeated.seq, policy, now);
-                *self.shard.devices.get_mut(slot) = record;
-                self.shard.checkpoint.dirty.insert(slot.page());
-            }
+        let mut record = self.slot(slot)?;
+        let is_there = record.tenant == tenant && repeated.is_of(&record.device_id);
+        if !is_there || record.seq == 0 {
+            return Err("a repeated check-in whose device is not in its slot");
         }
+        if repeated.seq <= record.seq || record.removed() {
+            return Err("a check-in that the shard does not accept");
+        }
+        let reported = Facets::from_word(record.facets);
+        let mut reported = reported.ok_or("a device with unreadable facets")?;
+        record.flags = repeated.flags;
+        reported.set_flags(repeated.flags);
+        let policy = policies.of(slot, record.profile());
+        let now = self.value.now.as_seconds();
+        observe(&mut record, reported, repeated.seq, policy, now);
+        *self.shard.devices.get_mut(slot) = record;
+        self.shard.checkpoint.dirty.insert(slot.page());
         Ok(())
     }
 
     fn inventory(
         &mut self,
-        policies: &PolicySets,
         tenant: TenantIndex,
         slot: SlotIndex,
         inventory: &Inventory,
     ) -> Result<(), &'static str> {
         self.is_used_or_next(slot)?;
-        if !self.is_newer_than_page(slot) {
-            return Ok(());
-        }
         let exists = slot < self.shard.slots_end();
         let stored = exists.then(|| *self.shard.devices.get(slot));
         match stored.filter(DeviceRecord::is_occupied) {
@@ -231,10 +179,10 @@ impl Replay<'_> {
                 Ok(())
             }
             None => {
-                let policies = policies.of(tenant);
+                let policies = self.policies.of(tenant);
                 let policies = policies.ok_or("its tenant is not in the policy set")?;
                 let policy = policies.of(slot, ProfileId::default());
-                let now = self.now.as_seconds();
+                let now = self.value.now.as_seconds();
                 let (record, cold) = created_by_inventory(tenant, inventory, policy, now);
                 self.write(slot, record, cold);
                 Ok(())
@@ -242,18 +190,13 @@ impl Replay<'_> {
         }
     }
 
-    fn action(
-        &mut self,
-        policies: &PolicySets,
-        action: DeviceAction,
-        slot: SlotIndex,
-    ) -> Result<(), &'static str> {
+    fn action(&mut self, action: DeviceAction, slot: SlotIndex) -> Result<(), &'static str> {
         let (mut record, mut cold) = (self.slot(slot)?, *self.shard.devices.cold(slot));
         match action {
-            DeviceAction::Reset => sequence::reset(&mut record, &mut cold, self.now),
+            DeviceAction::Reset => sequence::reset(&mut record, &mut cold, self.value.now),
             DeviceAction::Remove => {
                 record.set_removed(true);
-                cold.removed_at = self.now.as_seconds();
+                cold.removed_at = self.value.now.as_seconds();
             }
             DeviceAction::Restore => {
                 record.set_removed(false);
@@ -262,50 +205,48 @@ impl Replay<'_> {
         }
         self.write(slot, record, cold);
         if action == DeviceAction::Restore {
-            self.evaluate(policies, slot, self.shard.time.of(slot));
+            self.evaluate(slot, self.shard.time.of(slot));
         }
         Ok(())
     }
 
-    fn target(&mut self, policies: &PolicySets, slot: SlotIndex, profile: ProfileId) {
-        if self.is_newer_than_page(slot) {
-            self.shard.devices.get_mut(slot).set_profile(profile);
-            self.shard.checkpoint.dirty.insert(slot.page());
-            self.evaluate(policies, slot, self.shard.time.of(slot));
-        }
+    fn target(&mut self, slot: SlotIndex, profile: ProfileId) {
+        self.shard.devices.get_mut(slot).set_profile(profile);
+        self.shard.checkpoint.dirty.insert(slot.page());
+        self.evaluate(slot, self.shard.time.of(slot));
     }
 
     /// Evaluates the devices that a policy pass has reached.
-    pub(super) fn policy_slice(&mut self, policies: &PolicySets, from: SlotIndex, end: SlotIndex) {
+    pub(super) fn policy_slice(&mut self, from: SlotIndex, end: SlotIndex) {
         for slot in from.until(end.min(self.shard.slots_end())) {
-            self.evaluate(policies, slot, self.shard.time.of(slot));
+            self.evaluate(slot, self.shard.time.of(slot));
         }
     }
 
-    fn clock_set_back(&mut self, policies: &PolicySets) {
-        let now = self.now.as_seconds();
+    pub(super) fn clock_set_back(&mut self) {
+        let now = self.value.now.as_seconds();
         self.shard.time.reached(now, SlotIndex::MAX);
         for slot in SlotIndex(0).until(self.shard.slots_end()) {
             let (mut record, mut cold) = (
                 *self.shard.devices.get(slot),
                 *self.shard.devices.cold(slot),
             );
-            if record.is_occupied() {
+            if record.is_occupied() && self.value.is_newer_than_page(slot) {
                 record.clip_times(now);
                 cold.clip_times(now);
                 self.write(slot, record, cold);
-                self.evaluate(policies, slot, now);
+                self.evaluate(slot, now);
             }
         }
     }
 
     /// Evaluates the device in a slot, if there is one that is not removed.
-    fn evaluate(&mut self, policies: &PolicySets, slot: SlotIndex, time: u32) {
+    fn evaluate(&mut self, slot: SlotIndex, time: u32) {
         let mut record = *self.shard.devices.get(slot);
-        if record.counted_in().is_none() || !self.is_newer_than_page(slot) {
+        if record.counted_in().is_none() || !self.value.is_newer_than_page(slot) {
             return;
         }
-        let Some(policy) = policies.at(&record, slot) else {
+        let Some(policy) = self.policies.at(&record, slot) else {
             return;
         };
         let Some(reported) = Facets::from_word(record.facets) else {

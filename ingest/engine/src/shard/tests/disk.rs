@@ -100,7 +100,7 @@ impl Disk {
             .iter()
             .for_each(|(page, bytes)| model.page(*page, bytes).unwrap());
         if !self.context.is_empty() {
-            model.checkpoint(&self.context).unwrap();
+            model.checkpoint(self.cursor, &self.context).unwrap();
         }
         for (sequence, bytes) in &self.journal {
             model.journal(*sequence, bytes, &mut policy_set).unwrap();

@@ -2,18 +2,16 @@
 
 use super::disk::Disk;
 use super::*;
-use crate::journal::{
-    JournalError, JournalValue, REPEATED_BYTES, REPEATED_SEQ_MAX, Repeated, Segment,
-};
+use crate::journal::{Change, Event, JournalError, JournalValue, REPEATED_BYTES, REPEATED_SEQ_MAX};
 
 /// Number of repeated and of whole check-ins in the journal value of a batch.
 fn journaled(effects: &Effects) -> (usize, usize) {
     let mut value = JournalValue::decode(effects.journal_value()).unwrap();
     let (mut repeated, mut whole) = (0, 0);
-    while let Some(segment) = value.next_segment().unwrap() {
-        match segment {
-            Segment::Repeated { records, .. } => repeated += records.len(),
-            Segment::CheckIns { records, .. } => whole += records.len(),
+    while let Some(event) = value.next_event().unwrap() {
+        match event {
+            Event::Device(_, Change::Repeated(..)) => repeated += 1,
+            Event::Device(_, Change::CheckIn(..)) => whole += 1,
             other => panic!("{other:?}"),
         }
     }
@@ -198,10 +196,14 @@ fn ids_that_differ_in_one_byte_have_different_tags() {
         })
     };
     apply(&mut shard, &[report(id, 1), report(id, 2)], &mut effects);
-    let value = effects.journal_value();
-    let last = value.last_chunk::<REPEATED_BYTES>().unwrap();
-    let repeated = Repeated::read(last).unwrap();
-    assert_eq!((repeated.slot, repeated.seq), (SlotIndex(0), 2));
+    let mut value = JournalValue::decode(effects.journal_value()).unwrap();
+    value.next_event().unwrap();
+    let Some(Event::Device(SlotIndex(0), Change::Repeated(_, repeated))) =
+        value.next_event().unwrap()
+    else {
+        panic!("the second check-in repeats the first one");
+    };
+    assert_eq!(repeated.seq, 2);
     assert_eq!(repeated.flags, check_in(0, 2).flags);
     assert!(repeated.is_of(&DeviceId::from_bytes(id)));
     for at in 0..16 {
@@ -223,7 +225,10 @@ fn other_formats_and_kinds_are_refused() {
     for format in (0..=u8::MAX).filter(|format| *format != value[0]) {
         let mut bytes = value.clone();
         bytes[0] = format;
-        assert_eq!(JournalValue::decode(&bytes).err(), Some(JournalError));
+        assert_eq!(
+            JournalValue::decode(&bytes).err(),
+            Some(JournalError::FORMAT)
+        );
     }
     let kind_at = value.len() - REPEATED_BYTES - 8;
     for kind in [0, 14, u8::MAX] {
@@ -231,10 +236,10 @@ fn other_formats_and_kinds_are_refused() {
         bytes[kind_at] = kind;
         let mut read = JournalValue::decode(&bytes).unwrap();
         assert!(matches!(
-            read.next_segment(),
-            Ok(Some(Segment::CheckIns { .. }))
+            read.next_event(),
+            Ok(Some(Event::Device(_, Change::CheckIn(..))))
         ));
-        assert_eq!(read.next_segment(), Err(JournalError), "kind {kind}");
+        assert_eq!(read.next_event(), Err(JournalError::FORMAT), "kind {kind}");
     }
 }
 

@@ -3,7 +3,7 @@
 use super::disk::Disk;
 use super::*;
 use crate::CheckpointProgress;
-use crate::journal::{DeviceAction, JournalValue, Segment};
+use crate::journal::{Change, DeviceAction, Event, JournalValue};
 
 const LEAP: u64 = 1 << 20;
 const DAY_MS: u64 = 86_400_000;
@@ -276,13 +276,9 @@ fn a_replay_accepts_what_an_older_server_accepted_and_refuses_a_reset_of_another
     reset(&mut shard, NOW, &mut effects).unwrap();
     let mut value = effects.journal_value().to_vec();
     let mut read = JournalValue::decode(&value).unwrap();
-    let expected = Segment::Action {
-        action: DeviceAction::Reset,
-        tenant: TENANT,
-        slot: SlotIndex(0),
-        device_id: device_id(1),
-    };
-    assert_eq!(read.next_segment(), Ok(Some(expected)));
+    let action = Change::Action(TENANT, device_id(1), DeviceAction::Reset);
+    let expected = Event::Device(SlotIndex(0), action);
+    assert_eq!(read.next_event(), Ok(Some(expected)));
     *value.last_mut().unwrap() ^= 1;
     effects.swap_journal(&mut value);
     disk.commit(shard.sequence(), &effects);
