@@ -192,9 +192,10 @@ fn handling(headers: &HeaderMap) -> Handling {
         .flat_map(|value| value.split([',', ';']));
     let is_lenient =
         preferences.any(|preference| preference.trim().eq_ignore_ascii_case("handling=lenient"));
-    match is_lenient {
-        true => Handling::Lenient,
-        false => Handling::Strict,
+    if is_lenient {
+        Handling::Lenient
+    } else {
+        Handling::Strict
     }
 }
 

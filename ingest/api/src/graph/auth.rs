@@ -100,11 +100,7 @@ pub(super) fn authenticate(
 }
 
 /// The holder of the token with this secret, if it is valid.
-pub(super) fn holder_of(
-    secret: &str,
-    control: &ControlPlane,
-    now: Timestamp,
-) -> Option<Principal> {
+pub(super) fn holder_of(secret: &str, control: &ControlPlane, now: Timestamp) -> Option<Principal> {
     let secret = Some(secret).filter(|secret| secret.len() == SECRET_CHARS)?;
     let (tenant, id, token) = control.token_with(&hash_of(secret))?;
     let is_valid = token.is_valid_at(now);

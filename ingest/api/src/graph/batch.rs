@@ -199,9 +199,10 @@ fn relative(call: &Call, url: &str) -> Result<String, GraphError> {
     let has_version = ["v1.0", "beta"]
         .iter()
         .any(|version| first.eq_ignore_ascii_case(version));
-    Ok(match has_version {
-        true => format!("/{path}"),
-        false => format!("/{}/{path}", call.version.segment()),
+    Ok(if has_version {
+        format!("/{path}")
+    } else {
+        format!("/{}/{path}", call.version.segment())
     })
 }
 

@@ -17,9 +17,10 @@ pub(super) fn add_state(_: &Call, document: &mut Map<String, Value>) {
         "windowsEnabled",
         "macEnabled",
     ];
-    let state = match platforms.iter().any(is_on) {
-        true => "enabled",
-        false => "available",
+    let state = if platforms.iter().any(is_on) {
+        "enabled"
+    } else {
+        "available"
     };
     document.insert("partnerState".to_owned(), state.into());
     document.insert("lastHeartbeatDateTime".to_owned(), NEVER.into());

@@ -97,7 +97,14 @@ fn router() -> Router {
 
 /// Whether a path is one of the console.
 pub(super) fn is_of(path: &str) -> bool {
-    let all = ["/", "/sign-in", "/sign-out", "/devices", "/devices.csv", "/events"];
+    let all = [
+        "/",
+        "/sign-in",
+        "/sign-out",
+        "/devices",
+        "/devices.csv",
+        "/events",
+    ];
     let below = ["/devices/", "/assets/"];
     all.contains(&path) || below.iter().any(|prefix| path.starts_with(prefix))
 }

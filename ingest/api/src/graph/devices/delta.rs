@@ -149,9 +149,10 @@ impl Round<'_> {
             },
             &at,
         )?;
-        let (next, delta) = match has_more {
-            true => (Some(link), None),
-            false => (None, Some(link)),
+        let (next, delta) = if has_more {
+            (Some(link), None)
+        } else {
+            (None, Some(link))
         };
         Ok(answer(self.call, CONTEXT, page, None, next, delta))
     }

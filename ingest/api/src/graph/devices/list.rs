@@ -210,9 +210,10 @@ pub(in crate::graph) async fn list(
     let links = Links::new(call, &options, CONTEXT);
     let payload = links.payload()?;
     let skip = payload.as_ref().map_or(options.skip, |_| 0);
-    let count = match options.count && payload.is_none() {
-        true => Some(query.count().await?),
-        false => None,
+    let count = if options.count && payload.is_none() {
+        Some(query.count().await?)
+    } else {
+        None
     };
     let (devices, next) = match &options.orderby {
         None => by_position(&query, &options, payload.as_deref(), skip).await?,

@@ -22,7 +22,10 @@ pub(super) struct Asset {
 impl Asset {
     fn new(name: &str, extension: &str, media_type: &'static str, text: &'static str) -> Self {
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
-        let hash: String = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash: String = hash.as_ref()[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Self {
             path: format!("/assets/{name}-{hash}.{extension}"),
             media_type,
@@ -46,7 +49,9 @@ pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
 /// `GET /assets/{name}`.
 pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, GraphError> {
     let path = format!("/assets/{name}");
-    let found = [&*STYLE, &*SCRIPT].into_iter().find(|asset| asset.path == path);
+    let found = [&*STYLE, &*SCRIPT]
+        .into_iter()
+        .find(|asset| asset.path == path);
     let asset = found.ok_or_else(|| GraphError::not_found("No file has this name."))?;
     let headers = [
         (CONTENT_TYPE, asset.media_type),

@@ -29,7 +29,9 @@ impl Cells {
     pub(super) fn of(device: &Device) -> Self {
         Self {
             name: name(device),
-            managed_by: MANAGED_BY.of(&device.facets).map_or("Not known", |member| member.text),
+            managed_by: MANAGED_BY
+                .of(&device.facets)
+                .map_or("Not known", |member| member.text),
             onboarding: ONBOARDING.of(&device.facets),
             last_check_in: device.record.last_check_in,
             sensor: SENSOR.of(&device.facets),

@@ -38,12 +38,24 @@ pub(super) fn stack(card: &Card) -> Markup {
     }
 }
 
+/// The colour and hatching that a line has in the bar.
+fn swatch(line: &Line) -> Markup {
+    html! {
+        svg .swatch width="12" height="12" aria-hidden="true" {
+            g class=(class(line.tone)) {
+                rect width="12" height="12" {}
+                @if let Some(fill) = hatching(line.tone) { rect width="12" height="12" fill=(fill) {} }
+            }
+        }
+    }
+}
+
 pub(super) fn legend(lines: &[Line]) -> Markup {
     html! {
         ul .legend {
             @for line in lines {
                 li data-zero=[(line.count == 0).then_some("")] {
-                    (icon(line.tone)) span .text { (line.text) } (count(line)) (share(line))
+                    (swatch(line)) (icon(line.tone)) span .text { (line.text) } (count(line)) (share(line))
                 }
             }
         }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use muster_control::Action;
 use muster_engine::{Facets, decide, evaluate};
-use muster_wire::Inventory;
+use muster_wire::{Inventory, Owner};
 
 use super::cells::name;
 use super::facets::{COMPLIANCE, Facet, MANAGED_BY, ONBOARDING, PLATFORM, RISK, SENSOR, Tone};
@@ -39,9 +39,11 @@ pub(super) async fn device(
         }
         ul .states {
             @for (title, facet) in [("Compliance", &COMPLIANCE), ("EDR onboarding", &ONBOARDING),
-                ("Defender sensor", &SENSOR), ("Risk", &RISK), ("Managed by", &MANAGED_BY)] {
+                ("Defender sensor", &SENSOR), ("Risk", &RISK)] {
                 li data-facet=(facet.name) { span .hint { (title) } (state(facet.of(facets))) }
             }
+            li { span .hint { "Managed by" }
+                span .moment #managed-by { (MANAGED_BY.of(facets).map_or("Not known", |member| member.text)) } }
             li { span .hint { "Last check-in" } span .moment { (time(device.record.last_check_in, "Never")) } }
         }
         @if let Some(since) = device.stale_since {
@@ -73,19 +75,37 @@ fn explain(call: &Call, device: &mut Device) -> Vec<Markup> {
         let lines = why(&device.record, &device.facets, &rules, &decisions);
         device.facets = evaluate(&device.record, device.facets, &rules, now);
         let facets = &device.facets;
-        let tones = [
-            setting_tone(facets.threat_setting.status()),
-            tone(&COMPLIANCE, facets),
-            tone(&SENSOR, facets),
+        let status = facets.threat_setting.status();
+        let heads = [
+            ("Threat level", setting_text(status), setting_tone(status)),
+            word("Compliance", &COMPLIANCE, facets),
+            word("Defender sensor", &SENSOR, facets),
         ];
-        reasons.extend(lines.iter().zip(tones).map(|(line, tone)| reason(line, tone)));
+        reasons.extend(
+            heads
+                .into_iter()
+                .zip(&lines)
+                .map(|(head, line)| reason(head, line)),
+        );
     }
-    reasons.push(reason(onboarding(&device.facets), tone(&ONBOARDING, &device.facets)));
+    let facets = &device.facets;
+    reasons.push(reason(
+        word("EDR onboarding", &ONBOARDING, facets),
+        onboarding(facets),
+    ));
     reasons
 }
 
-fn tone(facet: &'static Facet, facets: &Facets) -> Tone {
-    facet.of(facets).map_or(Tone::Neutral, |member| member.tone)
+/// What a reason is about: title, word and tone of a state.
+type Head<'a> = (&'a str, &'a str, Tone);
+
+fn word(title: &'static str, facet: &'static Facet, facets: &Facets) -> Head<'static> {
+    let (text, tone) = facet
+        .of(facets)
+        .map_or(("Not known", Tone::Neutral), |member| {
+            (member.text, member.tone)
+        });
+    (title, text, tone)
 }
 
 /// The tone of a setting or policy, by the name of its state in Graph.
@@ -110,18 +130,19 @@ fn setting_text(status: &str) -> &str {
     }
 }
 
-/// A reason: the row of the rule, the state, the facts.
-fn reason(line: &str, tone: Tone) -> Markup {
+/// A reason: the state, the facts that decided, and the row of the rule.
+fn reason((title, text, tone): Head<'_>, line: &str) -> Markup {
     let (row, rest) = line.split_once(": ").unwrap_or(("", line));
-    let (state, facts) = rest.split_once(": ").unwrap_or((rest, ""));
-    let mut letters = state.chars();
+    // The state is in the head, in words.
+    let facts = rest.split_once(": ").map_or(rest, |(_, facts)| facts);
+    let mut letters = facts.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     html! {
         li {
             (icon(tone))
             div {
-                p { strong { @if let Some(first) = first { (first) } (letters.as_str()) } }
-                @if !facts.is_empty() { p { (facts) } }
+                p { (title) ": " strong { (text) } }
+                p { @if let Some(first) = first { (first) } (letters.as_str()) "." }
                 p .rule { (row) }
             }
         }
@@ -131,12 +152,14 @@ fn reason(line: &str, tone: Tone) -> Markup {
 /// R18 in words.
 fn onboarding(facets: &Facets) -> &'static str {
     match ONBOARDING.of(facets).map_or("", |member| member.name) {
-        "onboarded" => "R18: onboarding is onboarded: the last check-in said that its sensor belongs to this organization",
-        "foreignOrg" => "R18: onboarding is to another organization: the last check-in said so, so it does not count here",
-        "offboarded" => "R18: onboarding is offboarded: it was onboarded before, and the last check-in said that it no longer is",
-        "unsupported" => "R18: onboarding is not supported: the sensor does not exist for its system",
-        "insufficientInfo" => "R18: onboarding is not known: the device has not reported its system",
-        _ => "R18: onboarding is possible: no check-in has said that its sensor is onboarded",
+        "onboarded" => "R18: the last check-in said that its sensor belongs to this organization",
+        "foreignOrg" => "R18: the last check-in said so, so it does not count here",
+        "offboarded" => {
+            "R18: it was onboarded before, and the last check-in said that it no longer is"
+        }
+        "unsupported" => "R18: the sensor does not exist for its system",
+        "insufficientInfo" => "R18: the device has not reported its system",
+        _ => "R18: no check-in has said that its sensor is onboarded",
     }
 }
 
@@ -145,10 +168,22 @@ fn facts(session: &Session, device: &Device) -> Markup {
     let text = |of: fn(&Inventory) -> &str| inventory.map(of).unwrap_or_default().to_owned();
     let version = inventory.map(|known| Inventory::unpack_version(known.os_version));
     let version = version.filter(|parts| parts.iter().any(|part| *part > 0));
-    let version = version.map(|[a, b, c, d]| format!("{a}.{b}.{c}.{d}")).unwrap_or_default();
-    let owner = inventory.map_or("unknown", |known| known.owner.name());
+    let version = version
+        .map(|[a, b, c, d]| format!("{a}.{b}.{c}.{d}"))
+        .unwrap_or_default();
+    let owner = match inventory.map_or(Owner::Unknown, |known| known.owner) {
+        Owner::Unknown => "",
+        Owner::Company => "Company",
+        Owner::Personal => "Personal",
+    };
     let rows = [
-        ("Platform", PLATFORM.of(&device.facets).map_or("Unknown", |member| member.text).to_owned()),
+        (
+            "Platform",
+            PLATFORM
+                .of(&device.facets)
+                .map_or("Unknown", |member| member.text)
+                .to_owned(),
+        ),
         ("System", text(|known| &known.os_name)),
         ("Version", version),
         ("Manufacturer", text(|known| &known.manufacturer)),
@@ -156,7 +191,12 @@ fn facts(session: &Session, device: &Device) -> Markup {
         ("Serial number", text(|known| &known.serial_number)),
         ("User", text(|known| &known.user_principal_name)),
         ("Owner", owner.to_owned()),
-        ("Tags", inventory.map(|known| known.tags.join(", ")).unwrap_or_default()),
+        (
+            "Tags",
+            inventory
+                .map(|known| known.tags.join(", "))
+                .unwrap_or_default(),
+        ),
     ];
     html! {
         section #card-facts .card {
@@ -183,7 +223,9 @@ fn groups(session: &Session, device: &Device) -> Markup {
         target.is_some_and(|target| device.targets.contains(&target))
     });
     let names = own.map(|(_, group, _)| group.properties.display_name.as_str().to_owned());
-    let names: Vec<_> = std::iter::once("All devices".to_owned()).chain(names).collect();
+    let names: Vec<_> = std::iter::once("All devices".to_owned())
+        .chain(names)
+        .collect();
     html! { (names.join(", ")) }
 }
 
@@ -192,8 +234,11 @@ fn policies(session: &Session, device: &Device) -> Markup {
     html! {
         section #card-policies .card {
             h2 { "Compliance policies" }
-            p .hint { (found.len()) " apply, each as if it were the only one" }
-            @if found.is_empty() { p .muted { "No compliance policy applies to this device." } }
+            @if found.is_empty() {
+                p .muted { "No compliance policy applies to this device." }
+            } @else {
+                p .hint { (found.len()) " apply, each decided as if it were the only one" }
+            }
             ul .policies {
                 @for policy in &found {
                     @let status = policy["state"].as_str().unwrap_or_default();

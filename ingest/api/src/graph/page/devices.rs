@@ -75,7 +75,9 @@ async fn find(call: &Call, selection: &Selection) -> Result<Found, GraphError> {
         options: Options::default().hash(&selection.address("/devices")),
     };
     let after = selection.after.as_deref();
-    let after = after.map(|token| call.api.tokens.open(&scope, now, token)).transpose()?;
+    let after = after
+        .map(|token| call.api.tokens.open(&scope, now, token))
+        .transpose()?;
     let (devices, payload) = match selection.order.by() {
         None => {
             let from = match &after {
@@ -83,9 +85,10 @@ async fn find(call: &Call, selection: &Selection) -> Result<Found, GraphError> {
                 None => Position::default(),
             };
             // Names are in the store, so a search reads devices instead of columns.
-            let _permit = match query.is_of_facets() {
-                true => None,
-                false => Some(call.api.scan_permit().await?),
+            let _permit = if query.is_of_facets() {
+                None
+            } else {
+                Some(call.api.scan_permit().await?)
             };
             let (found, next) = query.page(from, 0, ROWS).await?;
             let devices: Vec<_> = found.into_iter().map(|(_, device)| device).collect();
@@ -99,7 +102,10 @@ async fn find(call: &Call, selection: &Selection) -> Result<Found, GraphError> {
                 order.encode(&DeviceRow::new(last, &formatted))
             });
             let last = last.transpose();
-            (devices, last.map_err(|error| GraphError::bad_request(error.to_string()))?)
+            (
+                devices,
+                last.map_err(|error| GraphError::bad_request(error.to_string()))?,
+            )
         }
     };
     let next = payload.map(|payload| call.api.tokens.seal(&scope, now + NEXT_SECONDS, &payload));
@@ -122,7 +128,9 @@ async fn find(call: &Call, selection: &Selection) -> Result<Found, GraphError> {
 
 /// Search, filters, what is chosen, the number of devices, the export. One form, which works without script.
 fn tools(selection: &Selection, found: &Found) -> Markup {
-    let hidden = selection.chosen().filter(|(facet, _)| !FACETS[*facet].is_offered);
+    let hidden = selection
+        .chosen()
+        .filter(|(facet, _)| !FACETS[*facet].is_offered);
     html! {
         form #filters .tools method="get" action="/devices" role="search" {
             @for (facet, member) in hidden {

@@ -71,7 +71,11 @@ async fn send(session: &Session, sender: &Sender) {
             "time": times::timestamp(now),
             "lines": changed,
         });
-        if sender.send(Ok(format!("data: {event}\n\n").into())).await.is_err() {
+        if sender
+            .send(Ok(format!("data: {event}\n\n").into()))
+            .await
+            .is_err()
+        {
             return;
         }
     }

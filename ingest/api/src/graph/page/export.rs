@@ -44,7 +44,10 @@ pub(super) async fn export(
     });
     let headers = [
         (CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (CONTENT_DISPOSITION, "attachment; filename=\"edr-onboarding.csv\""),
+        (
+            CONTENT_DISPOSITION,
+            "attachment; filename=\"edr-onboarding.csv\"",
+        ),
     ];
     Ok((headers, body).into_response())
 }

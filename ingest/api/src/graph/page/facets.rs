@@ -132,7 +132,7 @@ facets! {
     WINDOWS "windows" "Windows onboarding" false, |facets| facets.windows_onboarding().map(|bucket| bucket.name()) => {
         "onboardedByPolicy" "Onboarded" Good,
         "foreignOrg" "Onboarded to another organization" Warning,
-        "offboarded" "Offboarded" Bad,
+        "offboarded" "Offboarded" Warning,
         "notTargeted" "Not onboarded, not targeted" Neutral,
         "mdeManaged" "Managed by Defender alone" Information,
     }
@@ -174,7 +174,9 @@ fn onboarding(facets: &Facets) -> &'static str {
 fn edr(facets: &Facets) -> Option<&'static str> {
     use muster_engine::{ManagedBy, OnboardingStatus};
     match (facets.managed_by(), facets.onboarding_status()) {
-        (ManagedBy::Intune | ManagedBy::ConfigMgr, OnboardingStatus::Onboarded) => Some("onboarded"),
+        (ManagedBy::Intune | ManagedBy::ConfigMgr, OnboardingStatus::Onboarded) => {
+            Some("onboarded")
+        }
         (ManagedBy::Intune | ManagedBy::ConfigMgr, OnboardingStatus::CanBeOnboarded) => {
             Some("notOnboarded")
         }
@@ -272,7 +274,10 @@ mod tests {
             }
         }
         for name in ["compliantWithoutData", "compliantWithoutPolicy"] {
-            let (_, number) = groups["subsets"].iter().find(|(known, _)| *known == name).unwrap();
+            let (_, number) = groups["subsets"]
+                .iter()
+                .find(|(known, _)| *known == name)
+                .unwrap();
             assert_eq!(own[&("reason", name)], *number, "{name}");
         }
     }

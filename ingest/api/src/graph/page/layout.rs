@@ -7,8 +7,8 @@ use maud::{DOCTYPE, Markup, html};
 use muster_control::Action;
 
 use super::assets::{SCRIPT, STYLE};
-pub(super) use super::facets::Tone;
 use super::facets::Member;
+pub(super) use super::facets::Tone;
 use super::session::Session;
 use super::texts::{moment, time_of_day};
 use crate::graph::error::GraphError;
@@ -58,7 +58,10 @@ pub(super) fn badge(text: &str, tone: Tone) -> Markup {
 
 /// The state of a device.
 pub(super) fn state(member: Option<&Member>) -> Markup {
-    member.map_or_else(|| badge("Not known", Tone::Neutral), |member| badge(member.text, member.tone))
+    member.map_or_else(
+        || badge("Not known", Tone::Neutral),
+        |member| badge(member.text, member.tone),
+    )
 }
 
 /// A time in seconds; `never` says what 0 means.
@@ -136,7 +139,12 @@ pub(super) fn plain(title: &str, content: &Markup) -> Markup {
 }
 
 /// A page of a session.
-pub(super) fn page(session: &Session, place: Option<Place>, title: &str, content: &Markup) -> Markup {
+pub(super) fn page(
+    session: &Session,
+    place: Option<Place>,
+    title: &str,
+    content: &Markup,
+) -> Markup {
     let principal = &session.call.principal;
     let control = session.call.control();
     let form = session.form_value().unwrap_or_default();
@@ -204,4 +212,3 @@ pub(super) fn failed(session: Option<&Session>, error: &GraphError, id: &str) ->
         None => plain(title, &content),
     }
 }
-

@@ -96,7 +96,9 @@ impl Lines<'_> {
     fn card(&self, facet: &'static Facet, without: &[&str]) -> Card {
         let members = facet.members.iter().map(|member| member.name);
         let members = members.filter(|name| !without.contains(name));
-        let mut lines: Vec<_> = members.filter_map(|name| self.line(facet, name, 0)).collect();
+        let mut lines: Vec<_> = members
+            .filter_map(|name| self.line(facet, name, 0))
+            .collect();
         let mut total = 0;
         for line in &mut lines {
             line.before = total;
@@ -137,14 +139,17 @@ impl Numbers {
         let onboarding = may(Action::ReadOnboarding);
         let compliance = may(Action::ReadComplianceReports);
         let reports = may(Action::ReadDeviceReports);
-        let reasons = ["compliantWithoutData", "compliantWithoutPolicy", "validityExpired"];
+        let reasons = [
+            "compliantWithoutData",
+            "compliantWithoutPolicy",
+            "validityExpired",
+        ];
         let reason = |name: &&str| lines.line(&REASON, name, lines.counts.enrolled());
         let alone = || lines.line(&WINDOWS, "mdeManaged", lines.counts.devices());
         Self {
             devices: reports.map(|()| lines.devices()),
             windows: onboarding.map(|()| lines.card(&WINDOWS, &["mdeManaged"])),
-            defender_alone: onboarding
-                .and_then(|()| alone().ok_or(Action::ReadOnboarding)),
+            defender_alone: onboarding.and_then(|()| alone().ok_or(Action::ReadOnboarding)),
             edr: onboarding.map(|()| lines.card(&EDR, &[])),
             compliance: compliance.map(|()| lines.card(&SUMMARY, &[])),
             reasons: compliance.map(|()| reasons.iter().filter_map(reason).collect()),
@@ -178,7 +183,9 @@ impl Lines<'_> {
         let (all, enrolled) = (self.counts.devices(), self.counts.enrolled());
         let link = |facet: &Facet| {
             let members = facet.members.iter().map(|member| member.name);
-            let pairs: Vec<_> = members.map(|name| format!("{}={name}", facet.name)).collect();
+            let pairs: Vec<_> = members
+                .map(|name| format!("{}={name}", facet.name))
+                .collect();
             format!("/devices?{}", pairs.join("&"))
         };
         vec![
@@ -187,4 +194,3 @@ impl Lines<'_> {
         ]
     }
 }
-

@@ -25,14 +25,16 @@ pub(super) async fn overview(session: Session) -> Response {
             _ => {}
         }
         (tiles(&numbers))
-        div .grid.wide { (windows(&numbers)) (compliance(&numbers)) }
-        div .grid.thirds {
-            (bars_card("sensor", "Defender sensor", "Last known state of the devices that were ever onboarded", &numbers.sensor))
-            (bars_card("risk", "Device risk", "As the sensor has reported it", &numbers.risk))
-            (edr(&numbers))
+        div .grid.wide {
+            div .column { (windows(&numbers)) (edr(&numbers)) }
+            (compliance(&numbers))
         }
         div .grid.thirds {
+            (bars_card("sensor", "Defender sensor", "Last known, of devices ever onboarded", &numbers.sensor))
+            (bars_card("risk", "Device risk", "As the sensor has reported it", &numbers.risk))
             (bars_card("platform", "Platforms", "All devices", &numbers.platform))
+        }
+        div .grid.wide {
             (bars_card("managed-by", "Managed by", "All devices", &numbers.managed_by))
             (connector(&session))
         }
@@ -121,7 +123,7 @@ fn windows(numbers: &Numbers) -> Markup {
                     @if let Some(first) = card.lines.first() {
                         p .note {
                             strong data-rest=(first.id) { (number(card.total - first.count)) }
-                            " devices without the Defender for Endpoint sensor of this organization."
+                            " devices without the Defender for Endpoint sensor."
                             @if let Ok(line) = &numbers.defender_alone {
                                 " " (count(line)) " that Defender alone manages are not counted here."
                             }
@@ -212,9 +214,10 @@ fn word(connector: Option<&Connector>) -> (&'static str, Tone) {
         found.android_enabled,
         found.mac_enabled,
     ];
-    match platforms.contains(&true) {
-        true => ("Enabled", Tone::Good),
-        false => ("Available", Tone::Information),
+    if platforms.contains(&true) {
+        ("Enabled", Tone::Good)
+    } else {
+        ("Available", Tone::Information)
     }
 }
 
@@ -246,14 +249,30 @@ fn connector(session: &Session) -> Markup {
 
 fn toggles(found: &Connector) -> Markup {
     let rows = [
-        ("Windows", found.windows_enabled, found.windows_blocked_on_missing),
-        ("iOS and iPadOS", found.ios_enabled, found.ios_blocked_on_missing),
-        ("Android", found.android_enabled, found.android_blocked_on_missing),
+        (
+            "Windows",
+            found.windows_enabled,
+            found.windows_blocked_on_missing,
+        ),
+        (
+            "iOS and iPadOS",
+            found.ios_enabled,
+            found.ios_blocked_on_missing,
+        ),
+        (
+            "Android",
+            found.android_enabled,
+            found.android_blocked_on_missing,
+        ),
         ("macOS", found.mac_enabled, found.mac_blocked_on_missing),
     ];
-    let on = |is_on: bool| match is_on {
-        true => badge("On", Tone::Good),
-        false => badge("Off", Tone::Neutral),
+    let on = |is_on: bool| {
+        let (word, tone) = if is_on {
+            ("On", Tone::Good)
+        } else {
+            ("Off", Tone::Neutral)
+        };
+        badge(word, tone)
     };
     html! {
         table .toggles {

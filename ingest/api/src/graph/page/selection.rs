@@ -187,7 +187,9 @@ impl Selection {
     /// The devices that it is of.
     pub(super) fn devices<'a>(&self, call: &'a Call) -> Result<Query<'a>, GraphError> {
         let filter = self.filter();
-        let filter = filter.map(|text| Filter::parse(&text, &SCHEMA)).transpose()?;
+        let filter = filter
+            .map(|text| Filter::parse(&text, &SCHEMA))
+            .transpose()?;
         let query = Query::new(call, filter);
         Ok(match self.test() {
             Some(test) => query.with_test(test),

@@ -79,7 +79,8 @@ pub(super) fn begin(api: &GraphApi, tenant: TenantIndex, id: ObjectId) -> Option
     payload.extend(nonce);
     let sealed = api.tokens.seal(&SCOPE, expires, &payload).ok()?;
     let age = expires.saturating_sub(now);
-    let cookie = format!("{NAME}={sealed}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}");
+    let cookie =
+        format!("{NAME}={sealed}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}");
     HeaderValue::try_from(cookie).ok()
 }
 
@@ -103,7 +104,10 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 impl Session {
     /// The session of a request; `None` if there is none, or it has ended.
     pub(super) fn of(api: &Arc<GraphApi>, headers: &HeaderMap) -> Option<Self> {
-        let payload = api.tokens.open(&SCOPE, seconds(api), cookie(headers)?).ok()?;
+        let payload = api
+            .tokens
+            .open(&SCOPE, seconds(api), cookie(headers)?)
+            .ok()?;
         let payload: &[u8; PAYLOAD_BYTES] = payload.as_slice().try_into().ok()?;
         let (tenant, rest) = payload.split_first_chunk::<2>()?;
         let (id, nonce) = rest.split_first_chunk::<16>()?;
@@ -131,7 +135,8 @@ impl Session {
 
     /// Refuses to show single devices.
     pub(super) fn require_list(&self) -> Result<(), GraphError> {
-        LIST.iter().try_for_each(|action| self.call.require(*action))
+        LIST.iter()
+            .try_for_each(|action| self.call.require(*action))
     }
 
     /// Whether its token is still valid.
@@ -172,7 +177,10 @@ impl<S: Sync> FromRequestParts<S> for Session {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         let session = parts.extensions.get::<Self>().cloned();
         session.ok_or_else(|| {
-            let place = parts.uri.path_and_query().map_or("/", |place| place.as_str());
+            let place = parts
+                .uri
+                .path_and_query()
+                .map_or("/", |place| place.as_str());
             let mut query = form_urlencoded::Serializer::new(String::new());
             let query = query.append_pair("next", place).finish();
             Redirect::to(&format!("/sign-in?{query}")).into_response()

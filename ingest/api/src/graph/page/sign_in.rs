@@ -72,7 +72,10 @@ async fn fields(headers: &HeaderMap, body: Body) -> Result<Fields, GraphError> {
 }
 
 /// `GET /sign-in`.
-pub(super) async fn form(session: Option<Extension<Session>>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn form(
+    session: Option<Extension<Session>>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let fields = Fields::of(query.unwrap_or_default().as_bytes());
     if session.is_some() && fields.get("code").is_empty() {
         return Redirect::to(fields.next()).into_response();
@@ -87,7 +90,9 @@ pub(super) async fn sign_in(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, GraphError> {
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Extension(peer)| peer.0.ip());
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Extension(peer)| {
+        peer.0.ip()
+    });
     let now_ms = monotonic_ms();
     if let Some(seconds) = api.pages.failures.wait_seconds(peer, now_ms) {
         let message = format!("Too many attempts have failed. Try again in {seconds} seconds.");
@@ -132,27 +137,30 @@ pub(super) async fn sign_out(
 
 fn shown(fields: &Fields, failure: Option<&str>) -> Markup {
     let code = fields.get("code");
-    layout::plain("Sign in", &html! {
-        form #sign-in .sign-in method="post" action="/sign-in" {
-            h1 { "Sign in" }
-            @if let Some(failure) = failure {
-                p #failure .alert role="alert" { (layout::icon(layout::Tone::Bad)) span { (failure) } }
-            }
-            input type="hidden" name="next" value=(fields.next());
-            @if code.is_empty() {
-                label for="token" { "API token" }
-                input #token type="password" name="token" required autocomplete="current-password"
-                    spellcheck="false" aria-describedby="token-help";
-                p #token-help .hint {
-                    "It begins with " code { "muster_" } ". The session lasts 8 hours, and ends when the token is revoked."
+    layout::plain(
+        "Sign in",
+        &html! {
+            form #sign-in .sign-in method="post" action="/sign-in" {
+                h1 { "Sign in" }
+                @if let Some(failure) = failure {
+                    p #failure .alert role="alert" { (layout::icon(layout::Tone::Bad)) span { (failure) } }
                 }
-            } @else {
-                input type="hidden" name="code" value=(code);
-                p .hint { "This link signs you in once, within " (VALID_SECONDS / 60) " minutes of its creation." }
+                input type="hidden" name="next" value=(fields.next());
+                @if code.is_empty() {
+                    label for="token" { "API token" }
+                    input #token type="password" name="token" required autocomplete="current-password"
+                        spellcheck="false" aria-describedby="token-help";
+                    p #token-help .hint {
+                        "It begins with " code { "muster_" } ". The session lasts 8 hours, and ends when the token is revoked."
+                    }
+                } @else {
+                    input type="hidden" name="code" value=(code);
+                    p .hint { "This link signs you in once, within " (VALID_SECONDS / 60) " minutes of its creation." }
+                }
+                button .primary type="submit" { "Sign in" }
             }
-            button .primary type="submit" { "Sign in" }
-        }
-    })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -161,9 +169,19 @@ mod tests {
 
     #[test]
     fn one_is_sent_to_places_of_this_server_only() {
-        let next = |value: &str| Fields(vec![("next".into(), value.into())]).next().to_owned();
+        let next = |value: &str| {
+            Fields(vec![("next".into(), value.into())])
+                .next()
+                .to_owned()
+        };
         assert_eq!(next("/devices?risk=high"), "/devices?risk=high");
-        for elsewhere in ["", "//evil.test", "/\\evil.test", "https://evil.test", "/a\r\nb"] {
+        for elsewhere in [
+            "",
+            "//evil.test",
+            "/\\evil.test",
+            "https://evil.test",
+            "/a\r\nb",
+        ] {
             assert_eq!(next(elsewhere), "/", "{elsewhere}");
         }
     }

@@ -49,7 +49,12 @@ pub(super) fn moment(seconds: u32) -> Option<String> {
     let at = Timestamp::from_seconds(seconds);
     let date = date_time(at).filter(|_| seconds > 0)?;
     let month = MONTHS[usize::from(u8::from(date.month())) - 1];
-    Some(format!("{} {month} {}, {}", date.day(), date.year(), time_of_day(at)))
+    Some(format!(
+        "{} {month} {}, {}",
+        date.day(),
+        date.year(),
+        time_of_day(at)
+    ))
 }
 
 #[cfg(test)]
