@@ -416,7 +416,7 @@ async fn hostile_names_are_text() {
     let cookie = console.signed_in().await;
     for path in [
         "/devices?search=script",
-        "/devices/7b1c4c9e-5c7f-4d0f-9a2e-000000000004",
+        "/devices/7b1c4c9e-5c7f-4d0f-9a2e-000000000040",
     ] {
         let page = console.get(path, &cookie).await;
         assert_eq!(page.status, StatusCode::OK);

@@ -145,7 +145,17 @@ fn tools(selection: &Selection, found: &Found) -> Markup {
                     placeholder="Search by name" autocomplete="off" spellcheck="false";
                 button type="submit" { "Search" }
             }
-            @for (index, facet) in FACETS.iter().enumerate().filter(|(_, facet)| facet.is_offered) {
+            span .spring {}
+            span #count .muted role="status" {
+                @match found.count {
+                    Some(1) => { "1 device" }
+                    Some(count) => { (number(count)) " devices" }
+                    None if selection.after.is_none() => { "More than " (found.devices.len()) " devices" }
+                    None => { (found.devices.len()) " devices on this page" }
+                }
+            }
+            a #export .button href=(selection.address("/devices.csv")) download="edr-onboarding.csv" { "Export CSV" }
+            div .filters { @for (index, facet) in FACETS.iter().enumerate().filter(|(_, facet)| facet.is_offered) {
                 details .filter name="filter" data-filter=(facet.name) {
                     summary { (facet.title) }
                     fieldset {
@@ -160,9 +170,9 @@ fn tools(selection: &Selection, found: &Found) -> Markup {
                         button type="submit" { "Apply" }
                     }
                 }
-            }
+            } }
         }
-        div .chosen {
+        @if !selection.is_of_all() { div .chosen {
             @for (facet, member) in selection.chosen() {
                 @let (title, text) = (FACETS[facet].title, FACETS[facet].members[member].text);
                 a .chip href=(selection.without(facet, member).address("/devices"))
@@ -170,17 +180,8 @@ fn tools(selection: &Selection, found: &Found) -> Markup {
                     span { (title) ": " strong { (text) } } span aria-hidden="true" { "×" }
                 }
             }
-            @if !selection.is_of_all() { a #clear href="/devices" { "Clear all" } }
-            span .spring {}
-            span #count .muted role="status" {
-                @match found.count {
-                    Some(1) => { "1 device" }
-                    Some(count) => { (number(count)) " devices" }
-                    None => { "More than " (found.devices.len()) " devices" }
-                }
-            }
-            a #export .button href=(selection.address("/devices.csv")) download="edr-onboarding.csv" { "Export CSV" }
-        }
+            a #clear href="/devices" { "Clear all" }
+        } }
     }
 }
 

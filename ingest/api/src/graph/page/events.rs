@@ -59,6 +59,10 @@ async fn send(session: &Session, sender: &Sender) {
     }
     for _ in 0..COMPARISONS {
         ticks.tick().await;
+        // A server that stops must not wait for pages.
+        if !session.call.api.backend.readiness().is_serving {
+            return;
+        }
         if !session.is_valid() {
             let ended = Bytes::from_static(b"event: ended\ndata: {}\n\n");
             let _ = sender.send(Ok(ended)).await; // the page may be closed: then no one has to know

@@ -1,6 +1,6 @@
-//! The session of a person: a sealed cookie that names a token of the API, and never holds its secret.
+//! A browser session: a sealed cookie that names a token of the API, and never holds its secret.
 //!
-//! Nothing is kept on the server. Every request looks the token up again, so a token that is revoked or expires ends
+//! Nothing is kept on the server, so signing out deletes the cookie and ends no copy of it. Every request looks the token up again, so a token that is revoked or expires ends
 //! its sessions at once. A session lasts [`SESSION_SECONDS`] at most. Its forms carry a value that only this session
 //! can have, besides the cookie that browsers do not send for other sites.
 
@@ -33,7 +33,7 @@ const NONCE_BYTES: usize = 16;
 /// Tenant, id of the token, random number.
 const PAYLOAD_BYTES: usize = 2 + 16 + NONCE_BYTES;
 
-/// A person who is signed in.
+/// A browser session: a person who is signed in.
 #[derive(Clone, Debug)]
 pub(in crate::graph) struct Session {
     /// What the API knows of a request.

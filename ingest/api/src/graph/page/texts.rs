@@ -20,16 +20,16 @@ pub(super) fn number(count: u64) -> String {
     text
 }
 
-/// A share in percent. What is not nothing is never shown as nothing, and what is not all never as all.
+/// A share in percent, with blanks that do not break. What is not nothing is never shown as nothing, and what is not all never as all.
 pub(super) fn percent(count: u64, total: u64) -> String {
     if total == 0 {
         return "–".to_owned();
     }
     let tenths = (count as f64 * 1_000.0 / total as f64).round() as u64;
     match tenths {
-        0 if count > 0 => "< 0.1 %".to_owned(),
-        1_000 if count < total => "> 99.9 %".to_owned(),
-        tenths => format!("{}.{} %", tenths / 10, tenths % 10),
+        0 if count > 0 => "<\u{a0}0.1\u{a0}%".to_owned(),
+        1_000 if count < total => ">\u{a0}99.9\u{a0}%".to_owned(),
+        tenths => format!("{}.{}\u{a0}%", tenths / 10, tenths % 10),
     }
 }
 
@@ -70,11 +70,11 @@ mod tests {
     #[test]
     fn a_share_is_never_rounded_to_nothing_or_all() {
         assert_eq!(percent(0, 0), "–");
-        assert_eq!(percent(0, 9), "0.0 %");
-        assert_eq!(percent(1, 100_000), "< 0.1 %");
-        assert_eq!(percent(99_999, 100_000), "> 99.9 %");
-        assert_eq!(percent(44_871, 52_004), "86.3 %");
-        assert_eq!(percent(7, 7), "100.0 %");
+        assert_eq!(percent(0, 9), "0.0\u{a0}%");
+        assert_eq!(percent(1, 100_000), "<\u{a0}0.1\u{a0}%");
+        assert_eq!(percent(99_999, 100_000), ">\u{a0}99.9\u{a0}%");
+        assert_eq!(percent(44_871, 52_004), "86.3\u{a0}%");
+        assert_eq!(percent(7, 7), "100.0\u{a0}%");
     }
 
     #[test]

@@ -94,9 +94,9 @@ fn facets(number: usize) -> Facets {
 fn name(number: usize, platform: Platform) -> String {
     let tail = mixed(number, 7, 36 * 36 * 36);
     match (number, platform) {
-        (4, _) => HOSTILE.to_owned(),
-        (5, _) => FORMULA.to_owned(),
-        (6, _) => String::new(),
+        (64, _) => HOSTILE.to_owned(),
+        (65, _) => FORMULA.to_owned(),
+        (66, _) => String::new(),
         (7, _) => "B\u{fc}ro 4, Empfang".to_owned(),
         (_, Platform::Windows) => format!("LAPTOP-{tail:05X}"),
         (_, Platform::WindowsServer) => format!("SRV-BUILD-{number:03}"),
