@@ -1,4 +1,5 @@
-//! The operators' API in the shape of Microsoft Graph: over HTTPS, with a token, at `/v1.0` and `/beta`.
+//! The operators' API in the shape of Microsoft Graph: over HTTPS, with a token, at `/v1.0` and `/beta`; and the console,
+//! the same in a browser, at `/`.
 //!
 //! Owner: the API runtime of the server, which has threads of its own, so that no request delays a check-in or a probe.
 //! It reads and changes through [`Backend`] only. The tenant of a request is that of its token. Bounded: connections
@@ -21,6 +22,7 @@ mod exports;
 mod groups;
 mod listen;
 mod objects;
+mod page;
 mod path;
 mod roles;
 mod schemas;
@@ -113,6 +115,7 @@ struct GraphApi {
     scans: Arc<Semaphore>,
     jobs: exports::Jobs,
     router: Router,
+    pages: page::Pages,
 }
 
 impl GraphApi {
@@ -144,11 +147,13 @@ impl GraphGate {
                 scans: Arc::new(Semaphore::new(SCANS_MAX)),
                 jobs: exports::Jobs::default(),
                 router: router(),
+                pages: page::Pages::default(),
             })
         });
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response {
+    /// Answers a request.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
         match self.0.get() {
             Some(api) => answer::answer(Arc::clone(api), request).await,
             None => GraphError::unavailable("The server is starting; retry later.").into_response(),
@@ -185,6 +190,7 @@ fn router() -> Router {
         .route("/groups/{id}/members/{member}/$ref", delete(groups::remove))
         .route("/muster/tokens", get(tokens::list).post(tokens::create))
         .route("/muster/tokens/{id}", delete(tokens::revoke))
+        .route("/muster/signincodes", post(page::codes::create))
 }
 
 fn devices() -> Router {

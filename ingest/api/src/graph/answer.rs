@@ -23,7 +23,7 @@ use super::auth::{Principal, authenticate};
 use super::call::{Call, Metadata};
 use super::error::GraphError;
 use super::path::normalized;
-use super::{GraphApi, batch, downloads};
+use super::{GraphApi, batch, downloads, page};
 use crate::times;
 
 /// Requests of a principal in progress; further ones are refused with 429.
@@ -65,7 +65,7 @@ impl Ids {
 pub(super) struct Permits(Mutex<BTreeMap<ObjectId, Arc<Semaphore>>>);
 
 impl Permits {
-    fn take(&self, principal: &Principal) -> Result<OwnedSemaphorePermit, GraphError> {
+    pub(super) fn take(&self, principal: &Principal) -> Result<OwnedSemaphorePermit, GraphError> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Those without requests are not needed, so the map is bounded by the connections.
         all.retain(|_, permits| permits.available_permits() < REQUESTS_OF_PRINCIPAL_MAX);
@@ -80,6 +80,10 @@ impl Permits {
 /// Answers a request.
 pub(super) async fn answer(api: Arc<GraphApi>, request: Request<Body>) -> Response {
     let ids = Ids::new(&api, request.headers());
+    if page::is_of(request.uri().path()) {
+        let response = page::answer(&api, request, &ids.server).await;
+        return finish(&api, response, &ids);
+    }
     let answered = timeout(DEADLINE, admit(&api, request)).await;
     let response = match answered {
         Ok(Ok(response)) => response,

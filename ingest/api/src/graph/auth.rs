@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use muster_control::{Action, Actor, BuiltInRole, ControlPlane, ObjectId, SecretHash};
+use muster_control::{Action, Actor, BuiltInRole, ControlPlane, ObjectId, SecretHash, Token};
 use muster_engine::{TenantIndex, Timestamp};
 
 use super::error::GraphError;
@@ -39,6 +39,26 @@ pub(super) struct Principal {
 }
 
 impl Principal {
+    /// The holder of a token.
+    pub(super) fn of(tenant: TenantIndex, id: ObjectId, token: &Token) -> Self {
+        Self {
+            tenant,
+            id,
+            actor: Actor::new(token.display_name.as_str()).expect("both have the same limits"),
+            role: token.role,
+        }
+    }
+
+    /// The name of its role.
+    pub(super) const fn role_name(&self) -> &'static str {
+        self.role.name()
+    }
+
+    /// Whether the role allows an action.
+    pub(super) fn may(&self, action: Action) -> bool {
+        self.role.allows(action)
+    }
+
     /// Refuses an action that the role does not allow.
     pub(super) fn require(&self, action: Action) -> Result<(), GraphError> {
         if self.role.allows(action) {
@@ -75,17 +95,16 @@ pub(super) fn authenticate(
     control: &Arc<ControlPlane>,
     now: Timestamp,
 ) -> Result<Principal, GraphError> {
-    let token = bearer(headers).filter(|token| token.len() == SECRET_CHARS);
-    let found = token.and_then(|token| control.token_with(&hash_of(token)));
-    match found {
-        Some((tenant, id, token)) if token.is_valid_at(now) => Ok(Principal {
-            tenant,
-            id,
-            actor: Actor::new(token.display_name.as_str()).expect("both have the same limits"),
-            role: token.role,
-        }),
-        _ => Err(GraphError::unauthenticated()),
-    }
+    let holder = bearer(headers).and_then(|secret| holder_of(secret, control, now));
+    holder.ok_or_else(GraphError::unauthenticated)
+}
+
+/// The holder of the token with this secret, if it is valid.
+pub(super) fn holder_of(secret: &str, control: &ControlPlane, now: Timestamp) -> Option<Principal> {
+    let secret = Some(secret).filter(|secret| secret.len() == SECRET_CHARS)?;
+    let (tenant, id, token) = control.token_with(&hash_of(secret))?;
+    let is_valid = token.is_valid_at(now);
+    is_valid.then(|| Principal::of(tenant, id, token))
 }
 
 /// The token of the one header `Authorization: Bearer`.

@@ -19,6 +19,7 @@ use muster_control::{Action, Properties};
 use muster_engine::TenantIndex;
 use serde_json::{Map, Value, json};
 
+pub(super) use self::file::cell;
 use self::file::{Format, Localization, Order};
 use self::reports::Report;
 use super::body;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -136,12 +137,15 @@ impl Connection {
         let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else {
             return;
         };
+        let peer = stream.get_ref().0.peer_addr().ok().map(ConnectInfo);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE));
         let activity = Arc::new(Activity::default());
         activity.since.store(monotonic_ms(), Ordering::Relaxed);
         let (gate, busy) = (Arc::clone(&self.gate), Arc::clone(&activity));
-        let service = tower::service_fn(move |request: Request<Incoming>| {
+        let service = tower::service_fn(move |mut request: Request<Incoming>| {
+            // Failed sign-ins are limited by address.
+            peer.map(|peer| request.extensions_mut().insert(peer));
             let (gate, busy) = (Arc::clone(&gate), Arc::clone(&busy));
             async move {
                 busy.active.fetch_add(1, Ordering::Relaxed);

@@ -46,6 +46,10 @@ pub enum Purpose {
     Delta = 1,
     /// The download of a file.
     Download = 2,
+    /// The session of a person in a browser.
+    Session = 3,
+    /// The forms of a session.
+    Form = 4,
 }
 
 /// Why a token cannot be made or used.

@@ -15,7 +15,8 @@ use muster_control::{
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
-    StaleDevice, TenantIndex, TenantPolicy, ThreatSetting, Threshold, Timestamp,
+    ShardId, SlotIndex, StaleDevice, TenantIndex, TenantPolicy, ThreatSetting, Threshold,
+    Timestamp,
 };
 use muster_wire::{DeviceId, Flags, Inventory, ManagementAgent, Owner, Platform, Risk};
 use serde_json::Value;
@@ -44,6 +45,10 @@ pub(super) struct Fake {
     pub(super) control: Mutex<(ControlPlane, Vec<Entry>)>,
     /// Whether its device is removed.
     pub(super) removed: AtomicBool,
+    /// The devices of the first tenant, by position.
+    pub(super) fleet: Vec<Device>,
+    /// What is counted.
+    pub(super) cells: Vec<Cell>,
 }
 
 impl Default for Fake {
@@ -66,11 +71,23 @@ impl Default for Fake {
             takes_changes: true,
             control: Mutex::new(two_tenants()),
             removed: AtomicBool::new(false),
+            fleet: vec![device()],
+            cells: cells(),
         }
     }
 }
 
 impl Fake {
+    /// The devices of the first tenant with their positions.
+    fn placed(&self, tenant: TenantIndex) -> impl Iterator<Item = (Position, &Device)> {
+        let fleet = self.fleet.iter().filter(move |_| tenant == TenantIndex(0));
+        fleet.zip(0..).map(|(device, slot)| {
+            let slot = SlotIndex(slot);
+            let shard = ShardId(0);
+            (Position { shard, slot }, device)
+        })
+    }
+
     /// Records what was done to a device.
     fn record(&self, tenant: TenantIndex, device: DeviceId, action: DeviceAction) {
         let change = Change::Device { device, action };
@@ -181,7 +198,7 @@ impl Backend for Fake {
     }
 
     fn cells(&self, tenant: Option<TenantIndex>) -> Vec<Cell> {
-        let cells = cells().into_iter();
+        let cells = self.cells.iter().cloned();
         cells
             .filter(|cell| tenant.is_none_or(|tenant| tenant == cell.tenant))
             .collect()
@@ -194,10 +211,10 @@ impl Backend for Fake {
         limit: usize,
         matches: Matches,
     ) -> Answering<'_, Vec<Position>> {
-        let is_found = tenant == TenantIndex(0)
-            && from <= Position::default()
-            && matches(device().facets.word());
-        let found = is_found.then(Position::default).into_iter();
+        let found = self
+            .placed(tenant)
+            .filter(|(position, device)| *position >= from && matches(device.facets.word()));
+        let found = found.map(|(position, _)| position);
         self.answer(found.take(limit).collect())
     }
 
@@ -206,18 +223,19 @@ impl Backend for Fake {
         tenant: TenantIndex,
         positions: Vec<Position>,
     ) -> Answering<'_, Vec<(Position, Device)>> {
-        let is_known =
-            |position: &Position| tenant == TenantIndex(0) && *position == Position::default();
-        let known = positions.iter().filter(|position| is_known(position));
-        self.answer(known.map(|position| (*position, device())).collect())
+        let known = self.placed(tenant);
+        let known = known.filter(|(position, _)| positions.contains(position));
+        self.answer(
+            known
+                .map(|(position, device)| (position, device.clone()))
+                .collect(),
+        )
     }
 
     fn devices_by_id(&self, tenant: TenantIndex, ids: Vec<DeviceId>) -> Answering<'_, Vec<Device>> {
-        let known = DEVICE.parse().unwrap();
-        let known = ids
-            .iter()
-            .filter(|id| tenant == TenantIndex(0) && **id == known);
-        self.answer(known.map(|_| device()).collect())
+        let known = self.placed(tenant);
+        let known = known.filter(|(_, device)| ids.contains(&device.record.device_id));
+        self.answer(known.map(|(_, device)| device.clone()).collect())
     }
 
     fn changes_head(&self, _: TenantIndex) -> u64 {
@@ -246,8 +264,9 @@ impl Backend for Fake {
     }
 
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answering<'_, Option<Device>> {
-        let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
-        self.answer(is_known.then(device))
+        let mut known = self.placed(tenant);
+        let known = known.find(|(_, device)| device.record.device_id == device_id);
+        self.answer(known.map(|(_, device)| device.clone()))
     }
 
     fn stale_devices(&self) -> Answering<'_, Vec<StaleDevice>> {
@@ -519,7 +538,7 @@ fn cells() -> Vec<Cell> {
     vec![other, many]
 }
 
-fn device() -> Device {
+pub(super) fn device() -> Device {
     Device {
         record: DeviceRecord {
             device_id: DEVICE.parse().unwrap(),

@@ -23,7 +23,10 @@ use crate::odata::{Filter, Options, OrderBy, Row, Select, TokenError, Value};
 pub(in crate::graph) const CONTEXT: &str = "deviceManagement/managedDevices";
 
 /// A device with its place.
-type Found = (Position, Device);
+pub(in crate::graph) type Found = (Position, Device);
+
+/// A condition on facets for which Graph has no property.
+pub(in crate::graph) type FacetTest = Arc<dyn Fn(&Facets) -> bool + Send + Sync>;
 
 /// A query over the devices of a tenant.
 pub(in crate::graph) struct Query<'a> {
@@ -31,6 +34,7 @@ pub(in crate::graph) struct Query<'a> {
     filter: Option<Filter>,
     /// The objects, of one moment for the whole query.
     control: Arc<ControlPlane>,
+    test: Option<FacetTest>,
 }
 
 impl<'a> Query<'a> {
@@ -39,7 +43,14 @@ impl<'a> Query<'a> {
             call,
             filter,
             control: call.control(),
+            test: None,
         }
+    }
+
+    /// The query with one more condition.
+    pub(in crate::graph) fn with_test(mut self, test: FacetTest) -> Self {
+        self.test = Some(test);
+        self
     }
 
     /// The conditions that facets alone decide, as a test of them.
@@ -51,14 +62,16 @@ impl<'a> Query<'a> {
             .filter(|condition| condition.uses_only(&properties))
             .cloned()
             .collect();
+        let test = self.test.clone();
         Box::new(move |word| {
             let row = FacetRow(word);
             mine.iter().all(|condition| condition.matches(&row))
+                && test.as_ref().is_none_or(|test| test(&facets_of(word)))
         })
     }
 
     /// Whether facets alone decide the whole filter.
-    fn is_of_facets(&self) -> bool {
+    pub(in crate::graph) fn is_of_facets(&self) -> bool {
         let properties = facet_properties();
         let filter = self.filter.as_ref();
         filter.is_none_or(|filter| filter.uses_only(&properties))
@@ -75,6 +88,9 @@ impl<'a> Query<'a> {
         let next = positions.last().map(|last| last.next());
         let next = next.filter(|_| positions.len() == limit);
         let mut found = backend.rows(tenant, positions).await?;
+        if let Some(test) = &self.test {
+            found.retain(|(_, device)| test(&device.facets));
+        }
         if let Some(filter) = &self.filter {
             found.retain(|(_, device)| {
                 let formatted = Formatted::of(device, &self.control);
@@ -134,7 +150,7 @@ impl<'a> Query<'a> {
     }
 
     /// The smallest matching devices of an order after a row, without the first `skip`, and whether there are more.
-    async fn sorted(
+    pub(in crate::graph) async fn sorted(
         &self,
         order: &OrderBy,
         after: Option<&[u8]>,
