@@ -17,7 +17,7 @@ use muster_api::{
 };
 use muster_control::limits::{
     DEVICE_ACTIONS_MAX, ENTRIES_MAX, FILTERS_MAX, GROUPS_MAX, MEMBERS_MAX, POLICIES_MAX,
-    ROLE_ASSIGNMENTS_MAX, ROLE_DEFINITIONS_MAX, SCOPE_TAGS_MAX,
+    ROLE_ASSIGNMENTS_MAX, ROLE_DEFINITIONS_MAX, SCOPE_TAGS_MAX, TOKENS_MAX,
 };
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{
@@ -110,6 +110,9 @@ const ROLE_DEFINITION: u64 = 40 * KIB;
 /// A role assignment: the same as a scope tag, 200 groups and 50 scope tags in trees.
 const ROLE_ASSIGNMENT: u64 = 16 * KIB;
 
+/// An API token: its name, and its secret in a tree.
+const TOKEN: u64 = KIB;
+
 /// A member of a group, in a tree. A change copies the members of its group.
 const MEMBER: u64 = 32;
 
@@ -123,6 +126,7 @@ const OBJECTS: u64 = POLICIES_MAX as u64 * POLICY
     + SCOPE_TAGS_MAX as u64 * SCOPE_TAG
     + ROLE_DEFINITIONS_MAX as u64 * ROLE_DEFINITION
     + ROLE_ASSIGNMENTS_MAX as u64 * ROLE_ASSIGNMENT
+    + TOKENS_MAX as u64 * TOKEN
     + 2 * MEMBERS_MAX as u64 * MEMBER
     + (ENTRIES_MAX + DEVICE_ACTIONS_MAX) as u64 * CHANGE;
 
@@ -174,7 +178,7 @@ impl MemoryBound {
             part(
                 "objects",
                 u64::from(config.shards.tenants_max) * OBJECTS,
-                "tenants_max x (1,200 policies and groups x 6 KiB + 2,000,000 members x 32 B + 200,000 changes and resets x 128 B)",
+                "tenants_max x (policies, groups, filters, roles and tokens, 1 to 40 KiB each + 2,000,000 members x 32 B + 200,000 changes and resets x 128 B)",
             ),
             part(
                 "recount",
@@ -425,7 +429,9 @@ mod tests {
         assert_eq!(bytes(&bound, "recount"), 341_536 * 300 + 1_000_000 * 256);
         assert_eq!(
             bytes(&bound, "objects"),
-            1_200 * (6 << 10) + 2_000_000 * 32 + 200_000 * 128
+            (200 * 40 + 1_000 * 18 + 200 * 32 + 500 * 6 + 200 * 40 + 500 * 16 + 1_000) * 1_024
+                + 2_000_000 * 32
+                + 200_000 * 128
         );
         assert_eq!(bytes(&bound, "table readers"), 5_000_000);
         assert_eq!(bytes(&bound, "cells"), 1_000_000 * 288);

@@ -5,6 +5,7 @@
 //! configured policy set in force, then listen. Stop: see `server/shutdown.rs`. Owner: the main thread, which has the
 //! net runtime and every join handle.
 
+mod addresses;
 mod api;
 mod clock;
 mod parts;
@@ -14,7 +15,6 @@ mod signals;
 mod space_reclaimer;
 mod test_clock;
 
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,6 @@ use std::time::Duration;
 use muster_api::{Backend, Gate};
 use muster_engine::{ShardLimits, ShardMap, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
 pub use crate::backend::new_object_id;
@@ -38,6 +37,7 @@ use crate::phase::Phase;
 use crate::recovery::{self, RecoverError, RecoverOptions};
 use crate::route::ThreadMap;
 
+use addresses::{announce, bind_ops};
 use api::ApiServer;
 pub use api::ApiTls;
 use clock::ClockThread;
@@ -48,10 +48,6 @@ use space_reclaimer::SpaceReclaimer;
 
 /// Timeout for reads of the store by ops requests once everything else has ended.
 const OPS_READS_MAX: Duration = Duration::from_secs(1);
-
-/// Connections of operators that the kernel has accepted and we have not. Beyond that it drops the SYN of the next one,
-/// which is retransmitted after a second: too late for a probe.
-const OPS_BACKLOG: i32 = 1024;
 
 /// Why a server does not start, or does not end well.
 #[derive(Debug, thiserror::Error)]
@@ -223,42 +219,6 @@ fn close(store: Arc<Store>) -> Result<(), WriteError> {
     }
     kill_point("ingest.stop.after_close");
     Ok(())
-}
-
-/// Prints the line that scripts wait for, on its own thread: the main thread must not wait for a reader.
-fn announce(
-    quic: SocketAddr,
-    http: SocketAddr,
-    api: Option<SocketAddr>,
-) -> Result<(), ServerError> {
-    let print = move || {
-        let api = api.map(|api| format!(" api=https://{api}"));
-        let line = format!(
-            "ready quic={quic} ops=http://{http}{}\n",
-            api.unwrap_or_default()
-        );
-        let mut out = std::io::stdout().lock();
-        if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
-            tracing::warn!(%error, "cannot print the ready line");
-        }
-    };
-    parts::spawn("ready".to_owned(), print).map(drop)
-}
-
-/// A TCP listener.
-fn bind_tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let (domain, protocol) = (Domain::for_address(address), Some(Protocol::TCP));
-    let socket = Socket::new(domain, Type::STREAM, protocol)?;
-    // As std does: the port of a server that has just ended can be bound again.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(OPS_BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
-}
-
-fn bind_ops(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    bind_tcp(address).map_err(|source| ServerError::Ops { address, source })
 }
 
 fn open_store(config: &Config) -> Result<Store, ServerError> {

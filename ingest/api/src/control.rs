@@ -7,7 +7,6 @@
 mod audit;
 mod change;
 mod device;
-pub(crate) mod document;
 mod groups;
 mod stale;
 mod tenants;
@@ -27,9 +26,9 @@ use muster_engine::TenantIndex;
 use muster_wire::DeviceId;
 
 pub use self::audit::LIMIT_MAX as CHANGES_LISTED_MAX;
-pub(crate) use self::audit::{CATEGORIES, event};
 pub use self::change::BODY_BYTES_MAX;
 use crate::backend::Changed;
+use crate::documents as document;
 use crate::error::ApiError;
 use crate::{Api, Route, rows, tenant};
 

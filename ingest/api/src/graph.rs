@@ -13,77 +13,50 @@ mod auth;
 mod batch;
 mod body;
 mod call;
+mod changes;
+mod codes;
 mod collection;
 mod connectors;
 mod devices;
 mod downloads;
 mod error;
 mod exports;
+mod failures;
 mod groups;
+mod jobs;
 mod listen;
 mod objects;
 mod page;
 mod path;
+mod permits;
 mod roles;
+mod route;
 mod schemas;
 mod settings;
+mod sign_in_codes;
+mod state;
 mod states;
 mod summaries;
 mod tokens;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
-pub use self::auth::new_secret;
 pub use self::body::BODY_BYTES_MAX as GRAPH_BODY_BYTES_MAX;
-pub use self::exports::JOBS_MAX as EXPORT_JOBS_MAX;
+pub use self::jobs::JOBS_MAX as EXPORT_JOBS_MAX;
 pub use self::listen::{CONNECTIONS_MAX as GRAPH_CONNECTIONS_MAX, serve as serve_graph};
-pub use self::tokens::{VALID_DAYS_DEFAULT, VALID_DAYS_MAX, token};
 use crate::backend::Backend;
 use crate::odata::TokenKey;
 
 use self::error::GraphError;
-
-/// Requests that pass over all devices or all events at a time; further ones wait.
-const SCANS_MAX: usize = 2;
-
-/// How long one waits for that.
-const SCAN_WAIT: Duration = Duration::from_secs(30);
-
-/// The names of the server, for links.
-#[derive(Clone, Debug)]
-pub struct ServerNames {
-    /// Host names and addresses in the certificate, in lower case.
-    pub own: Vec<String>,
-    /// Host and port for clients that use none of them.
-    pub default: String,
-}
-
-impl ServerNames {
-    /// Whether a host, with or without a port, is one of them.
-    fn are_own(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        let name = match host.strip_prefix('[') {
-            Some(rest) => rest.split_once(']').map_or(rest, |(name, _)| name),
-            None => host.rsplit_once(':').map_or(host.as_str(), |(name, port)| {
-                if port.bytes().all(|byte| byte.is_ascii_digit()) {
-                    name
-                } else {
-                    &host
-                }
-            }),
-        };
-        self.own.iter().any(|own| own == name)
-    }
-}
+use self::route::Routers;
+use self::state::GraphApi;
+pub use self::state::ServerNames;
 
 /// The secret that authenticates the tokens in links. Never shown.
 #[derive(Clone, Copy)]
@@ -104,58 +77,36 @@ pub struct GraphOptions {
     pub link_secret: LinkSecret,
 }
 
-/// The state behind the routes.
+/// An API that is open.
 #[derive(Debug)]
-struct GraphApi {
-    backend: Arc<dyn Backend>,
-    names: ServerNames,
-    /// Authenticates the tokens in links.
-    tokens: TokenKey,
-    permits: answer::Permits,
-    scans: Arc<Semaphore>,
-    jobs: exports::Jobs,
-    router: Router,
-    pages: page::Pages,
-}
-
-impl GraphApi {
-    /// The permit for a pass over all devices or events.
-    async fn scan_permit(&self) -> Result<OwnedSemaphorePermit, GraphError> {
-        let permit = Arc::clone(&self.scans).acquire_owned();
-        match timeout(SCAN_WAIT, permit).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(GraphError::unavailable(
-                "Other requests read all devices at the moment; retry later.",
-            )),
-        }
-    }
+struct Open {
+    api: Arc<GraphApi>,
+    routers: Routers,
 }
 
 /// Answers for the API until the server has recovered.
 #[derive(Debug, Default)]
-pub struct GraphGate(OnceLock<Arc<GraphApi>>);
+pub struct GraphGate(OnceLock<Open>);
 
 impl GraphGate {
     /// Opens the API once the server has recovered.
     pub fn open(&self, backend: Arc<dyn Backend>, options: GraphOptions) {
         self.0.get_or_init(|| {
-            Arc::new(GraphApi {
-                backend,
-                names: options.names,
-                tokens: TokenKey::new(&options.link_secret.0),
-                permits: answer::Permits::default(),
-                scans: Arc::new(Semaphore::new(SCANS_MAX)),
-                jobs: exports::Jobs::default(),
-                router: router(),
-                pages: page::Pages::default(),
-            })
+            let tokens = TokenKey::new(&options.link_secret.0);
+            Open {
+                api: Arc::new(GraphApi::new(backend, options.names, tokens)),
+                routers: Routers {
+                    resources: router(),
+                    pages: page::router(),
+                },
+            }
         });
     }
 
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
         match self.0.get() {
-            Some(api) => answer::answer(Arc::clone(api), request).await,
+            Some(open) => answer::answer(Arc::clone(&open.api), &open.routers, request).await,
             None => GraphError::unavailable("The server is starting; retry later.").into_response(),
         }
     }
@@ -190,7 +141,7 @@ fn router() -> Router {
         .route("/groups/{id}/members/{member}/$ref", delete(groups::remove))
         .route("/muster/tokens", get(tokens::list).post(tokens::create))
         .route("/muster/tokens/{id}", delete(tokens::revoke))
-        .route("/muster/signincodes", post(page::codes::create))
+        .route("/muster/signincodes", post(sign_in_codes::create))
 }
 
 fn devices() -> Router {

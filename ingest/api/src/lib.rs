@@ -14,6 +14,7 @@ mod connections;
 mod control;
 mod counts;
 mod device;
+mod documents;
 mod error;
 mod graph;
 mod guard;
@@ -26,6 +27,7 @@ mod policy;
 mod probes;
 mod recount;
 mod rows;
+mod secrets;
 mod sessions;
 mod tenant;
 mod times;
@@ -56,9 +58,10 @@ pub use control::{BODY_BYTES_MAX, CHANGES_LISTED_MAX};
 pub use error::ApiError;
 pub use graph::{
     EXPORT_JOBS_MAX, GRAPH_BODY_BYTES_MAX, GRAPH_CONNECTIONS_MAX, GraphGate, GraphOptions,
-    LinkSecret, ServerNames, VALID_DAYS_DEFAULT, VALID_DAYS_MAX, new_secret, serve_graph, token,
+    LinkSecret, ServerNames, serve_graph,
 };
 pub use once_per_cause::OncePerCause;
+pub use secrets::{VALID_DAYS_DEFAULT, VALID_DAYS_MAX, new_secret, token};
 pub use sessions::LIMIT_MAX as SESSIONS_LISTED_MAX;
 
 /// Timeouts of waiting for a client.

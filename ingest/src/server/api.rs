@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 use muster_api::{Backend, GraphGate, GraphOptions, LinkSecret, ServerNames, serve_graph};
 use tokio::sync::oneshot;
 
-use super::{OPS_READS_MAX, ServerError, bind_tcp};
+use super::addresses::bind_tcp;
+use super::{OPS_READS_MAX, ServerError};
 
 /// What the API needs besides its address.
 #[derive(Debug)]

@@ -2,14 +2,12 @@
 //!
 //! Deterministic: the bytes do not depend on machine or time.
 
-use muster_control::{
-    Actor, Change, Command, ControlPlane, DeviceAction, Handling, Key, ObjectId, Precondition,
-    Properties, ScopeTagId,
-};
+mod control_plane;
+
 use muster_engine::{
     ColdRecord, Context, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision,
-    Sequence, SequenceReset, Shard, ShardId, ShardLimits, TargetId, TenantIndex, TenantPolicy,
-    Threshold, Timestamp, page,
+    Sequence, Shard, ShardId, ShardLimits, TargetId, TenantIndex, TenantPolicy, Threshold,
+    Timestamp, page,
 };
 use muster_wire::{
     AckTotals, Busy, CheckIn, CheckInRecord, ClientHello, CloseCode, DeviceId, Flags, Goodbye,
@@ -17,6 +15,8 @@ use muster_wire::{
     Rejection, Risk, ServerHello, Stored, encode_ack, encode_busy, encode_check_ins,
     encode_client_hello, encode_goodbye, encode_inventory, encode_server_hello,
 };
+
+use self::control_plane::{control_documents, control_entries};
 
 /// The smallest valid configuration.
 const CONFIGURATION: &str = r#"
@@ -286,122 +286,4 @@ fn events() -> Vec<u8> {
     out.extend([5, 60, 0]);
     out.push(7);
     out
-}
-
-/// What operators send, each with the bytes that select object and verb.
-const DOCUMENTS: [(u8, &str); 9] = [
-    (0, r#"{"secureByDefault":true,"sensorInactiveDays":9}"#),
-    (
-        1,
-        r#"{"windowsEnabled":true,"iosDeviceBlockedOnMissingPartnerData":true}"#,
-    ),
-    (
-        2,
-        r##"{"@odata.type":"#microsoft.graph.iosCompliancePolicy","displayName":"iOS","description":null,
-        "deviceThreatProtectionEnabled":true,"deviceThreatProtectionRequiredSecurityLevel":"Low",
-        "scheduledActionsForRule":[{"scheduledActionConfigurations":[{"actionType":"block"}]}],
-        "assignments":[{"target":{"@odata.type":"#microsoft.graph.allDevicesAssignmentTarget"}}]}"##,
-    ),
-    (
-        3,
-        r#"{"displayName":"Ring 1","mailEnabled":false,"mailNickname":"ring1","securityEnabled":true,"groupTypes":[]}"#,
-    ),
-    (4, r#"{"name":"contoso","displayName":"Contoso"}"#),
-    (
-        5,
-        r#"{"displayName":"Dell","platform":"windows10AndLater","roleScopeTags":["0"],
-        "rule":"(device.manufacturer -eq \"Dell\") and device.osVersion -ge \"10.0\""}"#,
-    ),
-    (6, r#"{"displayName":"Site A","description":"north"}"#),
-    (
-        7,
-        r#"{"displayName":"Reader","rolePermissions":[{"resourceActions":[
-        {"allowedResourceActions":["Microsoft.Intune_MobileThreatDefense_Read"]}]}]}"#,
-    ),
-    (
-        8,
-        r#"{"displayName":"Readers","members":[],"roleScopeTags@odata.bind":["roleScopeTags('0')"],
-        "roleDefinition@odata.bind":"roleDefinitions('c56d53a2-73d0-4502-b6bd-4a9d3dba28d5')"}"#,
-    ),
-];
-
-fn control_documents() -> Vec<Vec<u8>> {
-    let documents = DOCUMENTS.iter();
-    documents
-        .map(|(kind, json)| [&[*kind, 2], json.as_bytes()].concat())
-        .collect()
-}
-
-/// An entry of each kind.
-fn control_entries() -> Vec<Vec<u8>> {
-    let mut plane = ControlPlane::default();
-    let (policy, group) = (ObjectId::from_bytes([1; 16]), ObjectId::from_bytes([2; 16]));
-    let further = [
-        Key::Filter(policy),
-        Key::ScopeTag(ScopeTagId(1)),
-        Key::RoleDefinition(policy),
-        Key::RoleAssignment(policy),
-    ];
-    let keys = [
-        Key::Settings,
-        Key::Connector(muster_control::DEFENDER),
-        Key::Policy(policy),
-        Key::Group(group),
-    ];
-    let read =
-        |json: &str| -> Properties { serde_json::from_str(json).expect("the JSON is valid") };
-    let mut changes = vec![Change::Create {
-        key: Key::Tenant,
-        properties: read(DOCUMENTS[4].1),
-    }];
-    changes.extend(
-        keys.into_iter()
-            .zip(DOCUMENTS)
-            .map(|(key, (_, json))| Change::Replace {
-                key,
-                properties: read(json),
-            }),
-    );
-    let documents = DOCUMENTS[5..].iter();
-    changes.extend(further.into_iter().zip(documents).map(|(key, (_, json))| {
-        let properties = read(json);
-        Change::Create { key, properties }
-    }));
-    let members = vec![DeviceId::from_bytes([3; 16])];
-    changes.push(Change::AddMembers {
-        group,
-        members: members.clone(),
-    });
-    changes.push(Change::RemoveMembers { group, members });
-    changes.push(Change::Delete { key: keys[2] });
-    changes.push(Change::Device {
-        device: DeviceId::from_bytes([3; 16]),
-        action: DeviceAction::ResetSequence(SequenceReset {
-            seq_before: 4_102_444_800_000,
-            seq: 1_767_225_600_000,
-            inventory_revision_before: 3,
-            inventory_revision: 3,
-        }),
-    });
-    for action in [DeviceAction::Remove, DeviceAction::Restore] {
-        let device = DeviceId::from_bytes([3; 16]);
-        changes.push(Change::Device { device, action });
-    }
-    changes.push(Change::Delete { key: Key::Tenant });
-    let command = |change| Command {
-        actor: Actor::new("somebody").expect("its length is allowed"),
-        at: Timestamp::from_seconds(1),
-        tenant: TenantIndex(0),
-        expected: Precondition::Nothing,
-        handling: Handling::Strict,
-        change,
-    };
-    let commands = changes.into_iter().map(command);
-    commands
-        .map(|command| {
-            let entry = plane.decide(&command).expect("the command is valid");
-            plane.apply(&entry).expect("it was decided on this state");
-            entry.encode()
-        })
-        .collect()
 }

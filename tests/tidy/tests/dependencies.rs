@@ -13,7 +13,10 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     // A request must not reach device state or the store.
     ("api", &["control", "engine", "wire"]),
     ("ingest", &["api", "control", "store", "engine", "wire"]),
-    ("cli", &["ingest", "api", "store", "engine", "wire"]),
+    (
+        "cli",
+        &["ingest", "api", "control", "store", "engine", "wire"],
+    ),
     ("testkit", &["client", "wire", "engine"]),
     ("loadgen", &["testkit", "client", "wire", "engine"]),
     ("acceptance", &["testkit", "client", "wire", "engine"]),

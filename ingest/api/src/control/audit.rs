@@ -9,14 +9,15 @@ use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
-use muster_control::{Effect, Entry, Key, ModifiedProperty, Object, Scope};
+use muster_control::{Key, Scope};
 use muster_engine::Revision;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{CHANGES, Kind, SETTINGS_HISTORY, Segment, TENANTS_CHANGES, object_of, tenant_of};
+use crate::documents::event;
 use crate::error::ApiError;
-use crate::{Api, rows, tenant, times};
+use crate::{Api, rows, tenant};
 
 /// Default of `limit`.
 const LIMIT_DEFAULT: usize = 50;
@@ -110,115 +111,4 @@ async fn page(
     };
     let rows = page.listed.into_iter().map(|entry| event(&entry));
     Ok(rows::answer("{\"value\":[", rows, after))
-}
-
-/// Every category of audit events.
-pub(crate) const CATEGORIES: &[&str] = &[
-    "Compliance",
-    "Device",
-    "DeviceConfiguration",
-    "Group",
-    "Role",
-    "Other",
-];
-
-fn category(key: Key) -> &'static str {
-    match key {
-        Key::Policy(_) => "Compliance",
-        Key::Device(_) => "Device",
-        Key::Settings | Key::Connector(_) => "DeviceConfiguration",
-        Key::Group(_) => "Group",
-        Key::Token(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
-            "Role"
-        }
-        Key::Filter(_) => "DeviceConfiguration",
-        Key::Tenant => "Other",
-    }
-}
-
-/// An entry of the log as an `auditEvent`.
-pub(crate) fn event(entry: &Entry) -> Value {
-    let type_name = capitalized(entry.key.type_name());
-    let activity = format!("{} {type_name}", entry.activity());
-    let object = entry.after().or(entry.before());
-    let id = match object {
-        // A tenant has a name instead of an id.
-        Some(Object::Tenant(tenant)) => Some(tenant.name.to_string()),
-        _ => entry.key.id_text(),
-    };
-    let shown = object.map(|object| object.document(entry.key));
-    let name = shown.and_then(|mut document| document.remove("displayName"));
-    json!({
-        "id": entry.revision.to_string(),
-        "displayName": activity,
-        "componentName": category(entry.key),
-        "category": category(entry.key),
-        "activity": null,
-        "correlationId": null,
-        "activityType": activity,
-        "activityOperationType": entry.operation(),
-        "activityDateTime": times::timestamp(entry.at),
-        "activityResult": "Success",
-        "actor": actor(entry),
-        "resources": [{
-            "displayName": name,
-            "auditResourceType": type_name,
-            "resourceId": id,
-            "modifiedProperties": modified(entry),
-        }],
-    })
-}
-
-/// Tokens are service principals; only changes on the machine itself are by a person.
-fn actor(entry: &Entry) -> Value {
-    let name = entry.actor.as_str();
-    let (kind, user, service) = match name {
-        "local" => ("ItPro", Some(name), None),
-        _ => ("Application", None, Some(name)),
-    };
-    json!({
-        "auditActorType": kind,
-        "userPermissions": [],
-        "applicationId": null,
-        "applicationDisplayName": service,
-        "userPrincipalName": user,
-        "servicePrincipalName": service,
-        "ipAddress": null,
-        "userId": null,
-    })
-}
-
-fn modified(entry: &Entry) -> Vec<Value> {
-    let members = |list: &[muster_wire::DeviceId]| {
-        let ids: Vec<_> = list.iter().map(ToString::to_string).collect();
-        Some(Value::from(ids))
-    };
-    let (old, new) = match &entry.effect {
-        Effect::MembersAdded(added) => (None, members(added)),
-        Effect::MembersRemoved(removed) => (members(removed), None),
-        _ => return entry.modified_properties().iter().map(property).collect(),
-    };
-    let name = "members".to_owned();
-    vec![property(&ModifiedProperty { name, old, new })]
-}
-
-/// As in Graph, values are texts.
-fn property(property: &ModifiedProperty) -> Value {
-    let text = |value: &Option<Value>| match value {
-        None => Value::Null,
-        Some(Value::Bool(true)) => "True".into(),
-        Some(Value::Bool(false)) => "False".into(),
-        Some(Value::String(text)) => text.as_str().into(),
-        Some(other) => other.to_string().into(),
-    };
-    json!({
-        "displayName": property.name,
-        "oldValue": text(&property.old),
-        "newValue": text(&property.new),
-    })
-}
-
-fn capitalized(name: &str) -> String {
-    let (first, rest) = name.split_at(1);
-    first.to_ascii_uppercase() + rest
 }

@@ -13,7 +13,7 @@ use super::change::{read, require_permission};
 use super::{Segment, tenant_of};
 use crate::backend::Caller;
 use crate::error::ApiError;
-use crate::graph::{VALID_DAYS_DEFAULT, new_secret, token};
+use crate::secrets::{VALID_DAYS_DEFAULT, new_secret, token};
 use crate::{Api, times};
 
 /// Makes a token. Its secret is in the response, and never again.

@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::body;
 use super::call::Call;
+use super::changes::{change_by, id_of};
 use super::collection;
 use super::error::GraphError;
-use super::objects::{change_by, id_of};
 use crate::odata::Expand;
 
 /// Expands `assignments` or `scheduledActionsForRule` of a policy.

@@ -15,10 +15,13 @@ use super::collection::{
 };
 use super::error::GraphError;
 use super::schemas::AUDIT_EVENT;
-use crate::control::{CHANGES_LISTED_MAX, event};
+use crate::documents::{CATEGORIES, event};
 use crate::odata::{Filter, JsonRow, Options, Select, TokenError};
 
 const CONTEXT: &str = "deviceManagement/auditEvents";
+
+/// Events that are read at once.
+const CHANGES_LISTED_MAX: usize = 100;
 
 /// Events that a request sorts or counts.
 const MATCHES_MAX: usize = 10_000;
@@ -162,6 +165,6 @@ pub(super) async fn one(
 pub(super) async fn categories(call: Call) -> Result<Response, GraphError> {
     call.require(Action::ReadAudit)?;
     let context = call.context("Collection(Edm.String)");
-    let body = json!({ "@odata.context": context, "value": crate::control::CATEGORIES });
+    let body = json!({ "@odata.context": context, "value": CATEGORIES });
     Ok(axum::Json(body).into_response())
 }

@@ -6,24 +6,13 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use muster_control::{Action, Actor, BuiltInRole, ControlPlane, ObjectId, SecretHash, Token};
+use muster_control::{Action, Actor, BuiltInRole, ControlPlane, ObjectId, Token};
 use muster_engine::{TenantIndex, Timestamp};
 
 use super::error::GraphError;
-
-/// The prefix of every secret, by which scanners for leaked secrets recognize one.
-const PREFIX: &str = "muster_";
-
-/// Random bytes of a secret.
-const SECRET_BYTES: usize = 32;
-
-/// Length of a secret.
-const SECRET_CHARS: usize = PREFIX.len() + SECRET_BYTES.div_ceil(3) * 4 - 1;
+use crate::secrets::{SECRET_CHARS, hash_of};
 
 /// Who sends a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,23 +61,6 @@ impl Principal {
     }
 }
 
-/// A new secret.
-#[must_use]
-pub fn new_secret() -> String {
-    let mut bytes = [0; SECRET_BYTES];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system has random numbers");
-    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// The hash of a secret.
-#[must_use]
-pub(super) fn hash_of(secret: &str) -> SecretHash {
-    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(hash.as_ref());
-    SecretHash::from_bytes(bytes)
-}
-
 /// The principal of a request.
 pub(super) fn authenticate(
     headers: &HeaderMap,
@@ -122,15 +94,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_secret_has_one_length_and_is_never_the_same() {
-        let (one, other) = (new_secret(), new_secret());
-        assert_eq!((one.len(), other.len()), (SECRET_CHARS, SECRET_CHARS));
-        assert!(one.starts_with(PREFIX));
-        assert_ne!(one, other);
-        assert_ne!(hash_of(&one), hash_of(&other));
-    }
 
     #[test]
     fn only_one_bearer_token_counts() {

@@ -5,16 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::answer::route;
 use super::body;
 use super::call::Call;
 use super::error::GraphError;
+use super::route::{call_of, route, unknown_path};
 
 /// Requests of a batch.
 const REQUESTS_MAX: usize = 20;
@@ -30,7 +31,11 @@ struct Item {
 }
 
 /// `POST $batch`.
-pub(super) async fn answer(call: Call, request: Request<Body>) -> Result<Response, GraphError> {
+pub(super) async fn answer(
+    call: Call,
+    resources: &Router,
+    request: Request<Body>,
+) -> Result<Response, GraphError> {
     if request.method() != Method::POST {
         return Err(GraphError::method_not_allowed(request.method()));
     }
@@ -49,9 +54,11 @@ pub(super) async fn answer(call: Call, request: Request<Body>) -> Result<Respons
             (Some(id), _) => Err(failed_dependency(id)),
             (None, Err(error)) => Err(error),
             (None, Ok(request)) => {
-                let origin = call.origin.clone();
-                // Boxed, because a route contains a batch, which is refused there.
-                Box::pin(route(&call.api, call.principal.clone(), origin, request)).await
+                let (principal, origin) = (call.principal.clone(), call.origin.clone());
+                match call_of(&call.api, principal, origin, &request) {
+                    Some((call, path)) => route(resources, call, &path, request).await,
+                    None => Err(unknown_path()),
+                }
             }
         };
         let response = answered.unwrap_or_else(IntoResponse::into_response);

@@ -7,10 +7,10 @@ use axum::http::request::Parts;
 use muster_control::{Action, ControlPlane, Handling};
 use muster_engine::TenantIndex;
 
-use super::GraphApi;
 use super::auth::Principal;
 use super::error::GraphError;
 use super::path::Version;
+use super::state::GraphApi;
 
 /// How much of the annotations a client wants (`odata.metadata` in `Accept`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

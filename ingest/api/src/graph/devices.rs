@@ -15,9 +15,9 @@ use serde_json::{Map, Value, json};
 
 use self::row::{DeviceRow, Formatted, SCHEMA};
 use super::call::Call;
+use super::changes::change_by;
 use super::collection::{self, Collection};
 use super::error::GraphError;
-use super::objects::change_by;
 use super::{body, states};
 use crate::backend::Device;
 use crate::odata::{Expand, Options, Select};

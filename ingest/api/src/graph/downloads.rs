@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use tokio_util::io::ReaderStream;
 
 use super::error::GraphError;
-use super::{GraphApi, exports};
+use super::exports;
+use super::state::GraphApi;
 
 /// The job whose file a path is of.
 pub(super) fn file_of(path: &str) -> Option<&str> {

@@ -1,159 +1,68 @@
 //! `deviceManagement/reports/exportJobs`: reports of all devices as a file.
 //!
 //! A job writes its file in the background, a thousand devices at a time, so its memory is flat. Files have no name in
-//! the file system and end with the process. Bounded: [`JOBS_OF_TENANT_MAX`] jobs of a tenant and [`JOBS_MAX`] in all,
-//! each for [`KEPT_SECONDS`]; those that scan are as many as there are permits for scans.
+//! the file system and end with the process. Bounded: jobs in `jobs.rs`; those that scan are as many as there are permits
+//! for scans.
 
 mod file;
 mod reports;
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use muster_control::{Action, Properties};
-use muster_engine::TenantIndex;
 use serde_json::{Map, Value, json};
 
+use self::file::Order;
 pub(super) use self::file::cell;
-use self::file::{Format, Localization, Order};
 use self::reports::Report;
 use super::body;
 use super::call::Call;
 use super::collection::{self, Collection, entity, no_expansion};
 use super::error::GraphError;
-use crate::odata::{Filter, Kind, Options, Property, Purpose, Schema, TokenScope};
+use super::jobs::{Format, Job, Localization, Status};
+use crate::odata::{Filter, Kind, Property, Schema};
 use crate::times;
-
-/// Jobs of a tenant.
-const JOBS_OF_TENANT_MAX: usize = 20;
-
-/// Jobs of all tenants.
-pub const JOBS_MAX: usize = 64;
-
-/// How long a job and its file are kept, in seconds.
-const KEPT_SECONDS: u64 = 6 * 3600;
 
 const CONTEXT: &str = "deviceManagement/reports/exportJobs";
 
-/// A job.
-#[derive(Clone, Debug)]
-struct Job {
-    id: String,
-    tenant: TenantIndex,
-    /// What was sent.
-    report_name: &'static str,
-    filter: String,
-    select: Vec<String>,
-    format: Format,
-    localization: Localization,
-    requested_at: u64,
-    status: Status,
-}
-
-/// How far a job is.
-#[derive(Clone, Debug)]
-enum Status {
-    InProgress,
-    Completed(Arc<File>),
-    Failed,
-}
-
-/// All jobs, by their ids in lower case.
-#[derive(Debug, Default)]
-pub(super) struct Jobs(Mutex<BTreeMap<String, Job>>);
-
-impl Jobs {
-    fn all(&self, now: u64) -> std::sync::MutexGuard<'_, BTreeMap<String, Job>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, job| now < job.expires_at());
-        all
-    }
-
-    fn add(&self, job: Job, now: u64) -> Result<(), GraphError> {
-        let mut all = self.all(now);
-        let own = all
-            .values()
-            .filter(|other| other.tenant == job.tenant)
-            .count();
-        if own >= JOBS_OF_TENANT_MAX || all.len() >= JOBS_MAX {
-            let message = format!(
-                "There are {own} export jobs of this tenant and {} of all; delete one, or wait until it expires.",
-                all.len()
-            );
-            return Err(GraphError::conflict(message));
-        }
-        all.insert(job.id.to_ascii_lowercase(), job);
-        Ok(())
-    }
-
-    fn get(&self, tenant: Option<TenantIndex>, id: &str, now: u64) -> Option<Job> {
-        let all = self.all(now);
-        let job = all.get(&id.to_ascii_lowercase())?;
-        let is_own = tenant.is_none_or(|tenant| tenant == job.tenant);
-        is_own.then(|| job.clone())
-    }
-
-    fn finish(&self, id: &str, status: Status, now: u64) {
-        if let Some(job) = self.all(now).get_mut(&id.to_ascii_lowercase()) {
-            job.status = status;
-        }
+/// The document of a job.
+fn shown(job: &Job, call: &Call) -> Result<Map<String, Value>, GraphError> {
+    let (status, url) = match &job.status {
+        Status::InProgress => ("inProgress", None),
+        Status::Failed => ("failed", None),
+        Status::Completed(_) => ("completed", Some(url(job, call)?)),
+    };
+    let document = json!({
+        "id": job.id,
+        "reportName": job.report_name,
+        "filter": job.filter,
+        "select": job.select,
+        "format": job.format.name(),
+        "snapshotId": null,
+        "localizationType": job.localization.name(),
+        "status": status,
+        "url": url,
+        "requestDateTime": time(job.requested_at),
+        "expirationDateTime": time(job.expires_at()),
+    });
+    match document {
+        Value::Object(document) => Ok(document),
+        _ => Ok(Map::new()),
     }
 }
 
-impl Job {
-    fn expires_at(&self) -> u64 {
-        self.requested_at + KEPT_SECONDS
-    }
-
-    fn scope(&self) -> TokenScope {
-        TokenScope {
-            purpose: Purpose::Download,
-            tenant: self.tenant.0.into(),
-            options: Options::default().hash(&self.id.to_ascii_lowercase()),
-        }
-    }
-
-    fn document(&self, call: &Call) -> Result<Map<String, Value>, GraphError> {
-        let (status, url) = match &self.status {
-            Status::InProgress => ("inProgress", None),
-            Status::Failed => ("failed", None),
-            Status::Completed(_) => ("completed", Some(self.url(call)?)),
-        };
-        let document = json!({
-            "id": self.id,
-            "reportName": self.report_name,
-            "filter": self.filter,
-            "select": self.select,
-            "format": self.format.name(),
-            "snapshotId": null,
-            "localizationType": self.localization.name(),
-            "status": status,
-            "url": url,
-            "requestDateTime": time(self.requested_at),
-            "expirationDateTime": time(self.expires_at()),
-        });
-        match document {
-            Value::Object(document) => Ok(document),
-            _ => Ok(Map::new()),
-        }
-    }
-
-    /// The URL of the file, which needs no header: scripts send none.
-    fn url(&self, call: &Call) -> Result<String, GraphError> {
-        let signature = call
-            .api
-            .tokens
-            .seal(&self.scope(), self.expires_at(), &[])?;
-        Ok(format!(
-            "{}/exports/{}.zip?sig={signature}",
-            call.origin, self.id
-        ))
-    }
+/// The URL of the file, which needs no header: scripts send none.
+fn url(job: &Job, call: &Call) -> Result<String, GraphError> {
+    let signature = call.api.tokens.seal(&job.scope(), job.expires_at(), &[])?;
+    Ok(format!(
+        "{}/exports/{}.zip?sig={signature}",
+        call.origin, job.id
+    ))
 }
 
 fn time(seconds: u64) -> Option<String> {
@@ -258,7 +167,7 @@ pub(super) async fn create(
         status: Status::InProgress,
     };
     call.api.jobs.add(job.clone(), job.requested_at)?;
-    let document = job.document(&call)?;
+    let document = shown(&job, &call)?;
     let order = Order {
         id: job.id.clone(),
         report,
@@ -287,9 +196,8 @@ pub(super) async fn create(
 /// `GET exportJobs`.
 pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Response, GraphError> {
     call.require(Action::ReadDeviceReports)?;
-    let jobs: Vec<Job> = call.api.jobs.all(now(&call)).values().cloned().collect();
-    let own = jobs.iter().filter(|job| job.tenant == call.tenant());
-    let rows = own.map(|job| job.document(&call).map(Value::Object));
+    let own = call.api.jobs.of(call.tenant(), now(&call));
+    let rows = own.iter().map(|job| shown(job, &call).map(Value::Object));
     let rows = rows.collect::<Result<_, _>>()?;
     collection::list(&call, query.as_deref(), COLLECTION, rows, &no_expansion)
 }
@@ -306,7 +214,7 @@ pub(super) async fn one(
 ) -> Result<Response, GraphError> {
     call.require(Action::ReadDeviceReports)?;
     let job = call.api.jobs.get(Some(call.tenant()), &id, now(&call));
-    let document = job.ok_or_else(|| unknown(&id))?.document(&call)?;
+    let document = shown(&job.ok_or_else(|| unknown(&id))?, &call)?;
     let document = Value::Object(document);
     collection::single(&call, query.as_deref(), COLLECTION, document, &no_expansion)
 }
@@ -316,16 +224,13 @@ pub(super) async fn delete(call: Call, Path(id): Path<String>) -> Result<Respons
     call.require(Action::ReadDeviceReports)?;
     let job = call.api.jobs.get(Some(call.tenant()), &id, now(&call));
     let job = job.ok_or_else(|| unknown(&id))?;
-    call.api
-        .jobs
-        .all(now(&call))
-        .remove(&job.id.to_ascii_lowercase());
+    call.api.jobs.remove(&job.id, now(&call));
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// The file of a job whose download link has this signature; `None` for any other link.
 pub(super) fn file_of(
-    api: &super::GraphApi,
+    api: &super::state::GraphApi,
     id: &str,
     signature: &str,
     now: u64,

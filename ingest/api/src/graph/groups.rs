@@ -15,9 +15,9 @@ use serde_json::{Map, Value, json};
 
 use super::body;
 use super::call::Call;
+use super::changes::{change_by, id_of};
 use super::collection::{self, Links, answer, no_expansion, options, plain_count};
 use super::error::GraphError;
-use super::objects::{change_by, id_of};
 use super::schemas;
 use crate::odata::{Expand, Select, TokenError};
 

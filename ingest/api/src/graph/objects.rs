@@ -3,8 +3,6 @@
 //! A row says where a type is, what it has, and which action each method needs; router and handlers read it. What an
 //! object means and which documents it takes is decided in `muster-control`.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery};
@@ -12,17 +10,17 @@ use axum::http::header::{ETAG, HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use muster_control::{ALL_DEVICES, Action, Change, ControlPlane, DEFENDER, Key, ObjectId, Refusal};
+use muster_control::{ALL_DEVICES, Action, Change, ControlPlane, DEFENDER, Key, Refusal};
 use muster_engine::TenantIndex;
 use serde_json::{Map, Value};
 
 use super::body;
 use super::call::Call;
+use super::changes::change_by;
 use super::collection::{self, Collection};
 use super::error::GraphError;
 use super::{assignments, connectors, roles, schemas};
-use crate::backend::Caller;
-use crate::control::document;
+use crate::documents as document;
 use crate::odata::Expand;
 
 /// The keys of all objects of a type.
@@ -249,12 +247,6 @@ fn no_expansion(
     collection::no_expansion(document, expand)
 }
 
-/// The id in a path, or 404: an id that is malformed is of no object.
-pub(super) fn id_of(text: &str, what: &str) -> Result<ObjectId, GraphError> {
-    let id = text.parse();
-    id.map_err(|_| GraphError::not_found(format!("No {what} has the id '{text}'.")))
-}
-
 /// The document of an object as the API shows it.
 fn shown(call: &Call, control: &ControlPlane, key: Key) -> Option<Map<String, Value>> {
     let (object, etag) = control.object(call.tenant(), key)?;
@@ -364,24 +356,6 @@ async fn delete(
     let key = key_of(resource, id)?;
     change_by(call, headers, Change::Delete { key }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// Carries out a change by the principal of the call. One that changes nothing succeeds.
-pub(super) async fn change_by(
-    call: &Call,
-    headers: &HeaderMap,
-    change: Change,
-) -> Result<Arc<ControlPlane>, GraphError> {
-    if change.assigns() {
-        call.require(Action::AssignCompliancePolicies)?;
-    }
-    let caller = Caller {
-        actor: call.principal.actor.clone(),
-        expected: body::precondition(headers)?,
-        handling: call.handling,
-    };
-    let changed = call.api.backend.change(caller, call.tenant(), change);
-    Ok(changed.await?.control)
 }
 
 /// The response with an object after its change.

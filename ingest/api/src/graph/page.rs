@@ -7,13 +7,11 @@
 mod assets;
 mod cells;
 mod charts;
-pub(super) mod codes;
 mod device;
 mod devices;
 mod events;
 mod export;
 mod facets;
-mod failures;
 mod layout;
 mod numbers;
 mod overview;
@@ -35,13 +33,12 @@ use axum::http::header::{
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
 use self::session::Session;
-use super::GraphApi;
 use super::error::GraphError;
+use super::state::GraphApi;
 
 /// Deadline of a page's head.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -59,31 +56,8 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// What the console keeps.
-#[derive(Debug)]
-pub(super) struct Pages {
-    router: Router,
-    codes: codes::Codes,
-    failures: failures::Failures,
-    /// For pages that are live.
-    streams: Arc<Semaphore>,
-    /// For exports.
-    exports: Arc<Semaphore>,
-}
-
-impl Default for Pages {
-    fn default() -> Self {
-        Self {
-            router: router(),
-            codes: codes::Codes::default(),
-            failures: failures::Failures::default(),
-            streams: Arc::new(Semaphore::new(events::STREAMS_MAX)),
-            exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
-        }
-    }
-}
-
-fn router() -> Router {
+/// The routes of the console.
+pub(super) fn router() -> Router {
     Router::new()
         .route("/", get(overview::overview))
         .route("/sign-in", get(sign_in::form).post(sign_in::sign_in))
@@ -110,9 +84,14 @@ pub(super) fn is_of(path: &str) -> bool {
 }
 
 /// Answers a request; `id` is that of the request, for the page of an error.
-pub(super) async fn answer(api: &Arc<GraphApi>, request: Request<Body>, id: &str) -> Response {
+pub(super) async fn answer(
+    api: &Arc<GraphApi>,
+    pages: &Router,
+    request: Request<Body>,
+    id: &str,
+) -> Response {
     let session = Session::of(api, request.headers());
-    let answered = timeout(DEADLINE, visit(api, session.clone(), request)).await;
+    let answered = timeout(DEADLINE, visit(api, pages, session.clone(), request)).await;
     let mut response = match answered {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => error.into_response(),
@@ -140,6 +119,7 @@ pub(super) async fn answer(api: &Arc<GraphApi>, request: Request<Body>, id: &str
 
 async fn visit(
     api: &Arc<GraphApi>,
+    pages: &Router,
     session: Option<Session>,
     mut request: Request<Body>,
 ) -> Result<Response, GraphError> {
@@ -151,6 +131,6 @@ async fn visit(
     let extensions = request.extensions_mut();
     extensions.insert(Arc::clone(api));
     session.map(|session| extensions.insert(session));
-    let routed = api.pages.router.clone().oneshot(request).await;
+    let routed = pages.clone().oneshot(request).await;
     Ok(routed.unwrap_or_else(|never| match never {}))
 }

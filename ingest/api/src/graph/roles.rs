@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::call::Call;
 use super::collection::no_expansion;
 use super::error::GraphError;
-use crate::control::document;
+use crate::documents as document;
 use crate::odata::Expand;
 
 /// The document of an object as a value.

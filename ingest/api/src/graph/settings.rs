@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::body;
 use super::call::Call;
+use super::changes::change_by;
 use super::collection::options;
 use super::error::GraphError;
-use super::objects::change_by;
 
 const CONTEXT: &str = "microsoft.graph.deviceManagementSettings";
 

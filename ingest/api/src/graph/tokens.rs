@@ -4,64 +4,23 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use muster_control::{Action, BuiltInRole, Change, DisplayName, Key, Object, Token};
-use muster_engine::Timestamp;
+use muster_control::{Action, Change, Key, Object, Token};
 use serde_json::{Map, Value};
 
-use super::auth::{hash_of, new_secret};
 use super::body;
 use super::call::Call;
+use super::changes::{change_by, id_of};
 use super::collection::{self, Collection, entity, no_expansion};
 use super::error::GraphError;
-use super::objects::{change_by, id_of};
 use super::schemas::TOKEN;
-use crate::control::document;
+use crate::documents as document;
+use crate::secrets::{VALID_DAYS_DEFAULT, new_secret, token};
 
 const COLLECTION: Collection = Collection {
     schema: &TOKEN,
     context: "muster/tokens",
     order: "displayName",
 };
-
-/// Days that a token is valid without `validDays`.
-pub const VALID_DAYS_DEFAULT: u64 = 90;
-
-/// Days that a token may be valid.
-pub const VALID_DAYS_MAX: u64 = 3_650;
-
-const DAY_MS: u64 = 24 * 3600 * 1_000;
-
-/// A token with this secret, made now.
-///
-/// # Errors
-/// The name, the role or the number of days is not allowed.
-pub fn token(
-    name: &str,
-    role: &str,
-    valid_days: u64,
-    secret: &str,
-    now: Timestamp,
-) -> Result<Token, String> {
-    let display_name =
-        DisplayName::new(name).ok_or("displayName: a text of 1 to 256 characters")?;
-    let role = BuiltInRole::from_name(role).ok_or_else(|| {
-        let names: Vec<_> = BuiltInRole::ALL.iter().map(|role| role.name()).collect();
-        format!("role: one of {}", names.join(", "))
-    })?;
-    if !(1..=VALID_DAYS_MAX).contains(&valid_days) {
-        return Err(format!(
-            "validDays: a whole number from 1 to {VALID_DAYS_MAX}"
-        ));
-    }
-    let expires = now.as_millis() + valid_days * DAY_MS;
-    Ok(Token {
-        display_name,
-        hash: hash_of(secret),
-        role,
-        created_at: now,
-        expires_at: Timestamp::from_millis(expires),
-    })
-}
 
 /// `GET muster/tokens`.
 pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Response, GraphError> {

@@ -64,7 +64,8 @@ fn names(prefix: &str, table: &toml::Table, into: &mut BTreeSet<String>) {
 #[test]
 fn every_field_of_the_configuration_is_in_the_reference_with_its_default() {
     // An unset key is not printed.
-    let text = MINIMAL.replace("[store]", "[store]\nbackup_directory = \"backups\"");
+    let set = "[api]\ncertificate = \"api.pem\"\nkey = \"api.key\"\n[store]\nbackup_directory = \"backups\"";
+    let text = MINIMAL.replace("[store]", set);
     let printed: toml::Table = parse(&text).unwrap().to_toml().parse().unwrap();
     let mut fields = BTreeSet::new();
     names("", &printed, &mut fields);

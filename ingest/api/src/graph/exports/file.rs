@@ -12,57 +12,8 @@ use crate::backend::{Position, ROWS_MAX};
 use crate::graph::call::Call;
 use crate::graph::devices::list::Query;
 use crate::graph::devices::row::{DeviceRow, Formatted, json};
+use crate::graph::jobs::{Format, Localization};
 use crate::odata::{Filter, Kind, Row, Value};
-
-/// The format of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    Csv,
-    Json,
-}
-
-impl Format {
-    pub(super) fn named(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "" | "csv" => Some(Self::Csv),
-            "json" => Some(Self::Json),
-            _ => None,
-        }
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Json => "json",
-        }
-    }
-}
-
-/// What is done with values that the portal shows in other words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Localization {
-    /// The number is in the column, the words are in one more.
-    AdditionalColumn,
-    /// The words are in the column.
-    Replace,
-}
-
-impl Localization {
-    pub(super) fn named(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "" | "localizedvaluesasadditionalcolumn" => Some(Self::AdditionalColumn),
-            "replacelocalizablevalues" => Some(Self::Replace),
-            _ => None,
-        }
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::AdditionalColumn => "localizedValuesAsAdditionalColumn",
-            Self::Replace => "replaceLocalizableValues",
-        }
-    }
-}
 
 /// What to write.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! `GET /events`: the numbers of the overview as server-sent events, while they change.
 //!
-//! Owner: a task for each open page. It sees what the session may see, and ends with it. Bounded: [`STREAMS_MAX`] pages
+//! Owner: a task for each open page. It sees what the session may see, and ends with it. Bounded: `STREAMS_MAX` pages
 //! at a time, each for [`LASTS`], after which the browser connects again; a page that does not read is waited for.
 
 use std::time::Duration;
@@ -18,9 +18,6 @@ use super::texts::{number, percent, time_of_day};
 use crate::graph::error::GraphError;
 use crate::times;
 
-/// Pages that are live at a time.
-pub(super) const STREAMS_MAX: usize = 128;
-
 /// How often numbers are compared. Each time costs as much as `muster/counts`.
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -37,7 +34,7 @@ const _: () = assert!(LASTS.as_secs() < 120);
 
 /// `GET /events`.
 pub(super) async fn events(session: Session) -> Result<Response, GraphError> {
-    let permits = session.call.api.pages.streams.clone();
+    let permits = session.call.api.streams.clone();
     let permit = permits.try_acquire_owned().map_err(|_| {
         GraphError::unavailable("Too many pages are live at the moment; reload for new numbers.")
     })?;

@@ -1,6 +1,6 @@
 //! `GET /devices.csv`: the list as a file, with the same columns, words and filters, and without pages.
 //!
-//! Owner: a task for each export. Bounded: [`EXPORTS_MAX`] exports at a time, a thousand devices of each in memory; it
+//! Owner: a task for each export. Bounded: `EXPORTS_MAX` exports at a time, a thousand devices of each in memory; it
 //! reads as fast as the client does. The rows are in the order of storage. Whatever fails ends the response early, so
 //! that no browser takes a part for the whole.
 
@@ -21,9 +21,6 @@ use crate::graph::error::GraphError;
 use crate::graph::exports::cell;
 use crate::times;
 
-/// Exports at a time.
-pub(super) const EXPORTS_MAX: usize = 4;
-
 /// `GET /devices.csv`.
 pub(super) async fn export(
     session: Session,
@@ -31,7 +28,7 @@ pub(super) async fn export(
 ) -> Result<Response, GraphError> {
     session.require_list()?;
     let selection = Selection::parse(query.as_deref().unwrap_or_default())?;
-    let permits = session.call.api.pages.exports.clone();
+    let permits = session.call.api.exports.clone();
     let permit = permits.try_acquire_owned().map_err(|_| {
         GraphError::unavailable("Other exports are being written at the moment; retry later.")
     })?;

@@ -14,11 +14,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use muster_control::{Action, Handling, Key, Object, ObjectId, Token};
 use muster_engine::TenantIndex;
 
-use crate::graph::GraphApi;
 use crate::graph::auth::Principal;
 use crate::graph::call::{Call, Metadata};
 use crate::graph::error::GraphError;
 use crate::graph::path::Version;
+use crate::graph::state::GraphApi;
 use crate::odata::{Purpose, TokenScope};
 
 /// The prefix makes browsers accept it only over HTTPS, for this host and every path.

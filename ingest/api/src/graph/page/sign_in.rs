@@ -16,12 +16,12 @@ use maud::{Markup, html};
 use muster_control::ObjectId;
 use muster_engine::TenantIndex;
 
-use super::codes::VALID_SECONDS;
 use super::layout;
 use super::session::{self, END, Session};
-use crate::graph::GraphApi;
 use crate::graph::auth::holder_of;
+use crate::graph::codes::VALID_SECONDS;
 use crate::graph::error::GraphError;
+use crate::graph::state::GraphApi;
 use crate::once_per_cause::monotonic_ms;
 
 /// Bytes of a form.
@@ -94,7 +94,7 @@ pub(super) async fn sign_in(
         peer.0.ip()
     });
     let now_ms = monotonic_ms();
-    if let Some(seconds) = api.pages.failures.wait_seconds(peer, now_ms) {
+    if let Some(seconds) = api.failures.wait_seconds(peer, now_ms) {
         let message = format!("Too many attempts have failed. Try again in {seconds} seconds.");
         let page = shown(&Fields(Vec::new()), Some(&message));
         let retry = [(RETRY_AFTER, HeaderValue::from(seconds))];
@@ -103,7 +103,7 @@ pub(super) async fn sign_in(
     let fields = fields(&headers, body).await?;
     let cookie = found(&api, &fields).and_then(|(tenant, id)| session::begin(&api, tenant, id));
     let Some(cookie) = cookie else {
-        api.pages.failures.record(peer, now_ms);
+        api.failures.record(peer, now_ms);
         let message = "That did not work: the token or link is unknown, used, expired or revoked.";
         let next = ("next".to_owned(), fields.next().to_owned());
         let page = shown(&Fields(vec![next]), Some(message));
@@ -120,7 +120,7 @@ fn found(api: &GraphApi, fields: &Fields) -> Option<(TenantIndex, ObjectId)> {
             let holder = holder_of(fields.get("token").trim(), &api.backend.control(), now)?;
             Some((holder.tenant, holder.id))
         }
-        code => api.pages.codes.take(code, now.as_millis() / 1_000),
+        code => api.codes.take(code, now.as_millis() / 1_000),
     }
 }
 

@@ -1,4 +1,4 @@
-//! \[OWN\] `muster/signInCodes`: a link that signs a person in once, so that no one has to copy the secret of a token.
+//! Codes that sign a person in once, so that no one has to copy the secret of a token.
 //!
 //! A code stands for the token that made it. It is kept as a hash, in memory, for [`VALID_SECONDS`], and is taken by its
 //! first use. Bounded: [`CODES_OF_TOKEN_MAX`] codes of a token and [`CODES_MAX`] in all.
@@ -7,18 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_control::ObjectId;
-use muster_engine::{TenantIndex, Timestamp};
-use serde_json::json;
+use muster_engine::TenantIndex;
 
-use crate::graph::auth::Principal;
-use crate::graph::call::Call;
-use crate::graph::error::GraphError;
-use crate::times;
+use super::auth::Principal;
+use super::error::GraphError;
 
 /// How long a code is valid, in seconds.
 pub(super) const VALID_SECONDS: u64 = 300;
@@ -60,7 +55,7 @@ impl Codes {
     }
 
     /// A new code for the token of a principal; `now` in seconds.
-    fn make(&self, principal: &Principal, now: u64) -> Result<String, GraphError> {
+    pub(super) fn make(&self, principal: &Principal, now: u64) -> Result<String, GraphError> {
         let mut all = self.valid(now);
         let own = all.values().filter(|holder| holder.token == principal.id);
         if own.count() >= CODES_OF_TOKEN_MAX || all.len() >= CODES_MAX {
@@ -85,16 +80,4 @@ impl Codes {
         let holder = self.valid(now).remove(&hash_of(code))?;
         Some((holder.tenant, holder.token))
     }
-}
-
-/// `POST muster/signInCodes`: a code for the token of the request, which may do no more than that.
-pub(in crate::graph) async fn create(call: Call) -> Result<Response, GraphError> {
-    let now = call.api.backend.clock().time.as_millis() / 1_000;
-    let code = call.api.pages.codes.make(&call.principal, now)?;
-    let expires = Timestamp::from_millis((now + VALID_SECONDS) * 1_000);
-    let body = json!({
-        "url": format!("{}/sign-in?code={code}", call.origin),
-        "expirationDateTime": times::timestamp(expires),
-    });
-    Ok((StatusCode::CREATED, axum::Json(body)).into_response())
 }

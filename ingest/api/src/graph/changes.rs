@@ -1,0 +1,35 @@
+//! A change by the principal of a request, and the ids in its path.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use muster_control::{Action, Change, ControlPlane, ObjectId};
+
+use super::body;
+use super::call::Call;
+use super::error::GraphError;
+use crate::backend::Caller;
+
+/// The id in a path, or 404: an id that is malformed is of no object.
+pub(super) fn id_of(text: &str, what: &str) -> Result<ObjectId, GraphError> {
+    let id = text.parse();
+    id.map_err(|_| GraphError::not_found(format!("No {what} has the id '{text}'.")))
+}
+
+/// Carries out a change by the principal of the call. One that changes nothing succeeds.
+pub(super) async fn change_by(
+    call: &Call,
+    headers: &HeaderMap,
+    change: Change,
+) -> Result<Arc<ControlPlane>, GraphError> {
+    if change.assigns() {
+        call.require(Action::AssignCompliancePolicies)?;
+    }
+    let caller = Caller {
+        actor: call.principal.actor.clone(),
+        expected: body::precondition(headers)?,
+        handling: call.handling,
+    };
+    let changed = call.api.backend.change(caller, call.tenant(), change);
+    Ok(changed.await?.control)
+}

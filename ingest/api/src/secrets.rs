@@ -1,0 +1,87 @@
+//! Secrets of API tokens, and the tokens that are made with them.
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use muster_control::{BuiltInRole, DisplayName, SecretHash, Token};
+use muster_engine::Timestamp;
+
+/// The prefix of every secret, by which scanners for leaked secrets recognize one.
+const PREFIX: &str = "muster_";
+
+/// Random bytes of a secret.
+const SECRET_BYTES: usize = 32;
+
+/// Length of a secret.
+pub(crate) const SECRET_CHARS: usize = PREFIX.len() + SECRET_BYTES.div_ceil(3) * 4 - 1;
+
+/// A new secret.
+#[must_use]
+pub fn new_secret() -> String {
+    let mut bytes = [0; SECRET_BYTES];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system has random numbers");
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The hash of a secret.
+#[must_use]
+pub(crate) fn hash_of(secret: &str) -> SecretHash {
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hash.as_ref());
+    SecretHash::from_bytes(bytes)
+}
+
+/// Days that a token is valid without `validDays`.
+pub const VALID_DAYS_DEFAULT: u64 = 90;
+
+/// Days that a token may be valid.
+pub const VALID_DAYS_MAX: u64 = 3_650;
+
+const DAY_MS: u64 = 24 * 3600 * 1_000;
+
+/// A token with this secret, made now.
+///
+/// # Errors
+/// The name, the role or the number of days is not allowed.
+pub fn token(
+    name: &str,
+    role: &str,
+    valid_days: u64,
+    secret: &str,
+    now: Timestamp,
+) -> Result<Token, String> {
+    let display_name =
+        DisplayName::new(name).ok_or("displayName: a text of 1 to 256 characters")?;
+    let role = BuiltInRole::from_name(role).ok_or_else(|| {
+        let names: Vec<_> = BuiltInRole::ALL.iter().map(|role| role.name()).collect();
+        format!("role: one of {}", names.join(", "))
+    })?;
+    if !(1..=VALID_DAYS_MAX).contains(&valid_days) {
+        return Err(format!(
+            "validDays: a whole number from 1 to {VALID_DAYS_MAX}"
+        ));
+    }
+    let expires = now.as_millis() + valid_days * DAY_MS;
+    Ok(Token {
+        display_name,
+        hash: hash_of(secret),
+        role,
+        created_at: now,
+        expires_at: Timestamp::from_millis(expires),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_has_one_length_and_is_never_the_same() {
+        let (one, other) = (new_secret(), new_secret());
+        assert_eq!((one.len(), other.len()), (SECRET_CHARS, SECRET_CHARS));
+        assert!(one.starts_with(PREFIX));
+        assert_ne!(one, other);
+        assert_ne!(hash_of(&one), hash_of(&other));
+    }
+}
