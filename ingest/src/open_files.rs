@@ -7,7 +7,7 @@
 use muster_store::StoreConfig;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use muster_api::{CONNECTIONS_MAX, EXPORT_JOBS_MAX, GRAPH_CONNECTIONS_MAX};
+use muster_api::{CONNECTIONS_MAX, DOWNLOADS_MAX, EXPORT_JOBS_MAX, GRAPH_CONNECTIONS_MAX};
 
 /// Standard streams, listening sockets, the epoll instances of the runtimes, and files that are open briefly, such as
 /// `/proc` during a scrape. An idle server has 20.
@@ -47,9 +47,9 @@ pub const fn max_of_command() -> u64 {
     StoreConfig::OPEN_FILES_MAX + PROCESS
 }
 
-/// Those of the operators' API: its connections, each of which may download a file, and the files of export jobs.
+/// Those of the operators' API: its connections, downloads, and the files of export jobs.
 const fn api() -> u64 {
-    2 * GRAPH_CONNECTIONS_MAX as u64 + EXPORT_JOBS_MAX as u64
+    (GRAPH_CONNECTIONS_MAX + DOWNLOADS_MAX + EXPORT_JOBS_MAX) as u64
 }
 
 /// The maximum number of open files of a server.

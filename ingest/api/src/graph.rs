@@ -56,7 +56,7 @@ use crate::odata::TokenKey;
 use self::error::GraphError;
 use self::route::Routers;
 use self::state::GraphApi;
-pub use self::state::ServerNames;
+pub use self::state::{DOWNLOADS_MAX, ServerNames};
 
 /// The secret that authenticates the tokens in links. Never shown.
 #[derive(Clone, Copy)]

@@ -57,8 +57,8 @@ pub use connections::{
 pub use control::{BODY_BYTES_MAX, CHANGES_LISTED_MAX};
 pub use error::ApiError;
 pub use graph::{
-    EXPORT_JOBS_MAX, GRAPH_BODY_BYTES_MAX, GRAPH_CONNECTIONS_MAX, GraphGate, GraphOptions,
-    LinkSecret, ServerNames, serve_graph,
+    DOWNLOADS_MAX, EXPORT_JOBS_MAX, GRAPH_BODY_BYTES_MAX, GRAPH_CONNECTIONS_MAX, GraphGate,
+    GraphOptions, LinkSecret, ServerNames, serve_graph,
 };
 pub use once_per_cause::OncePerCause;
 pub use secrets::{VALID_DAYS_DEFAULT, VALID_DAYS_MAX, new_secret, token};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use tokio_util::io::ReaderStream;
 
 use super::error::GraphError;
@@ -41,5 +42,14 @@ pub(super) fn download(
             format!("attachment; filename=\"{job}.zip\""),
         ),
     ];
-    Ok((headers, Body::from_stream(stream)).into_response())
+    let permit = Arc::clone(&api.downloads).try_acquire_owned();
+    let permit = permit.map_err(|_| {
+        GraphError::unavailable("Too many files are downloaded at the moment; retry later.")
+    })?;
+    // The permit lives as long as the body, which has the file open.
+    let body = Body::from_stream(stream).map_frame(move |frame| {
+        let _ = &permit;
+        frame
+    });
+    Ok((headers, Body::new(body)).into_response())
 }

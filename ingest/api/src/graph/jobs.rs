@@ -15,7 +15,7 @@ use crate::odata::{Options, Purpose, TokenScope};
 const JOBS_OF_TENANT_MAX: usize = 20;
 
 /// Jobs of all tenants.
-pub const JOBS_MAX: usize = 64;
+pub const JOBS_MAX: usize = 40;
 
 /// How long a job and its file are kept, in seconds.
 const KEPT_SECONDS: u64 = 6 * 3600;

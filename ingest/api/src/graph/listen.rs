@@ -30,7 +30,7 @@ use super::GraphGate;
 use crate::once_per_cause::monotonic_ms;
 
 /// Connections of operators and scripts.
-pub const CONNECTIONS_MAX: usize = 512;
+pub const CONNECTIONS_MAX: usize = 128;
 
 /// For the TLS handshake, and for the head of a request.
 const HANDSHAKE: Duration = Duration::from_secs(10);

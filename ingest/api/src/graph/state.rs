@@ -23,7 +23,10 @@ const SCANS_MAX: usize = 2;
 const SCAN_WAIT: Duration = Duration::from_secs(30);
 
 /// Live pages at a time.
-const STREAMS_MAX: usize = 128;
+const STREAMS_MAX: usize = 64;
+
+/// Downloads at a time: each has a file open.
+pub const DOWNLOADS_MAX: usize = 16;
 
 /// Exports of lists at a time.
 const EXPORTS_MAX: usize = 4;
@@ -71,6 +74,8 @@ pub(super) struct GraphApi {
     pub(super) failures: Failures,
     /// For pages that are live.
     pub(super) streams: Arc<Semaphore>,
+    /// For downloads of files.
+    pub(super) downloads: Arc<Semaphore>,
     /// For exports of lists.
     pub(super) exports: Arc<Semaphore>,
 }
@@ -88,6 +93,7 @@ impl GraphApi {
             codes: Codes::default(),
             failures: Failures::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
         }
     }

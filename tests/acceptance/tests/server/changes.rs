@@ -115,7 +115,6 @@ fn a_bad_document_lists_every_fault_and_changes_nothing() {
         "displayName": "x".repeat(257),
         "deviceThreatProtectionRequiredSecurityLevel": "clear",
         "deviceThreatProtectionEnabled": 1,
-        "bitLockerEnabled": true,
     });
     let (refused, body) = server.ops.change("POST", POLICIES, None, &body);
     assert_eq!((refused.status, &body["code"]), (400, &json!("badRequest")));
@@ -129,7 +128,7 @@ fn a_bad_document_lists_every_fault_and_changes_nothing() {
         "displayName",
         "deviceThreatProtectionEnabled",
         "deviceThreatProtectionRequiredSecurityLevel",
-        "bitLockerEnabled",
+        "scheduledActionsForRule",
     ];
     assert_eq!(targets, expected);
     assert_eq!(server.ops.get_json(POLICIES), json!({ "value": [] }));
