@@ -7,8 +7,8 @@
 //!
 //! Owner: the writer thread applies; any thread reads. Locks: one for each commit with transitions, which a check of the
 //! whole view takes too, and one for each tenant, which a reader holds to copy cells or changes. None is taken for a
-//! commit without transitions. Bounded: [`column::SLOT_BYTES`] for a slot, a cell for each combination of facets that
-//! some device of the tenant has, [`feed::CHANGES_MAX`] changes of each tenant. Not on disk: a start builds it from the
+//! commit without transitions. Bounded: `SLOT_BYTES` for a slot, a cell for each combination of facets that
+//! some device of the tenant has, `CHANGES_MAX` changes of each tenant. Not on disk: a start builds it from the
 //! recovered shards.
 
 mod column;
