@@ -95,7 +95,7 @@ pub(crate) fn event(entry: &Entry) -> Value {
         "correlationId": null,
         "activityType": activity,
         "activityOperationType": entry.operation(),
-        "activityDateTime": times::timestamp(entry.at),
+        "activityDateTime": times::precise(entry.at),
         "activityResult": "Success",
         "actor": actor(entry),
         "resources": [{

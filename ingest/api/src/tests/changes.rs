@@ -318,7 +318,7 @@ async fn an_audit_says_who_when_and_what_page_by_page() {
         "correlationId": null,
         "activityType": "Patch DeviceManagementSettings",
         "activityOperationType": "Patch",
-        "activityDateTime": "2026-01-01T00:00:00Z",
+        "activityDateTime": "2026-01-01T00:00:00.0000000Z",
         "activityResult": "Success",
         "actor": {
             "auditActorType": "ItPro",
@@ -433,7 +433,7 @@ async fn the_numbers_of_a_device_are_reset_if_changes_are_allowed() {
         "correlationId": null,
         "activityType": "resetSequence ManagedDevice",
         "activityOperationType": "Action",
-        "activityDateTime": "2026-01-01T00:00:00Z",
+        "activityDateTime": "2026-01-01T00:00:00.0000000Z",
         "activityResult": "Success",
         "actor": {
             "auditActorType": "ItPro",
