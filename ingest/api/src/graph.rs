@@ -1,7 +1,7 @@
 //! The operators' API in the shape of Microsoft Graph: over HTTPS, with a token, at `/v1.0` and `/beta`; and the console,
 //! the same in a browser, at `/`.
 //!
-//! Owner: the API runtime of the server, which has threads of its own, so that no request delays a check-in or a probe.
+//! Owner: the API runtime of the server, which has a thread of its own, so that no request delays a check-in or a probe.
 //! It reads and changes through [`Backend`] only. The tenant of a request is that of its token. Bounded: connections
 //! and their times in `listen.rs`, requests of a principal in `answer.rs`, bodies in `body.rs`, passes over all devices
 //! here, export jobs in `exports.rs`.

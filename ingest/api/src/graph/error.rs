@@ -44,7 +44,7 @@ impl GraphError {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 
-    /// There is no valid token. One message for every cause: an attacker must not learn which.
+    /// The request has no valid token. The message is the same for every cause, so that an attacker cannot tell them apart.
     pub(super) fn unauthenticated() -> Self {
         let message = "The access token is missing, unknown, expired or revoked.";
         Self::new(
@@ -64,7 +64,7 @@ impl GraphError {
         )
     }
 
-    /// There is no such resource, or the principal must not know of it.
+    /// The resource does not exist, or the principal is not allowed to know that it does.
     pub(super) fn not_found(what: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", what)
     }

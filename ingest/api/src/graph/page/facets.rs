@@ -1,7 +1,7 @@
 //! What devices are filtered by, and the words for their states: one table, for filters, lists, counts and exports.
 //!
-//! Pure. A facet gives each device at most one member. It has no rule of its own but the words: members are those of the
-//! engine, and the test below compares them.
+//! Pure. Each device has at most one member of each facet. The members are those of the engine, which a test below
+//! checks; only their words are defined here.
 
 use muster_engine::{Compliance, Facets, ThreatSetting};
 use muster_wire::Platform;

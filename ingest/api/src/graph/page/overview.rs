@@ -163,7 +163,7 @@ fn hidden_by(id: &str) -> &'static str {
     match id {
         "reason.compliantWithoutData" => "pass only because no threat data has arrived.",
         "reason.compliantWithoutPolicy" => "pass only because no policy applies to them.",
-        _ => "fail because their last report is no longer valid.",
+        _ => "are not compliant because their last report has expired.",
     }
 }
 

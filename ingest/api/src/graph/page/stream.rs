@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-/// A chunk, or why there is no more.
+/// A chunk of the body, or the error that ends it.
 pub(super) type Chunk = Result<Bytes, io::Error>;
 
 /// Where a task writes chunks.
