@@ -2,8 +2,8 @@
 //!
 //! Conditions that facets decide are tested in the scan; the others need the record, and some the inventory, which is in
 //! the store. Without `$orderby` a list is in the order of positions, where a page continues; with one, every page is
-//! the smallest rows after the last one. Bounded: a thousand devices at a time in memory, twice that for a sorted page;
-//! two passes over all devices at a time.
+//! the smallest rows after the last one. Bounded: a thousand devices at a time in memory, and twice [`SORTED_SKIP_MAX`] and
+//! a page more for a sorted page; two passes over all devices at a time.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ use crate::odata::{Filter, Options, OrderBy, Row, Select, TokenError, Value};
 
 /// The context of the list.
 pub(in crate::graph) const CONTEXT: &str = "deviceManagement/managedDevices";
+
+/// The largest `$skip` of a sorted list, whose first page keeps the skipped rows in memory.
+const SORTED_SKIP_MAX: u64 = 10_000;
 
 /// A device with its place.
 pub(in crate::graph) type Found = (Position, Device);
@@ -126,6 +129,12 @@ impl<'a> Query<'a> {
         mut skip: u64,
         rows: usize,
     ) -> Result<(Vec<Found>, Option<Position>), GraphError> {
+        // A page of few matches may pass over all devices. Facets alone are in memory, so they need no permit.
+        let _permit = if self.is_of_facets() {
+            None
+        } else {
+            Some(self.call.api.scan_permit().await?)
+        };
         let mut page = Vec::new();
         let mut from = Some(from);
         while let Some(at) = from {
@@ -157,9 +166,14 @@ impl<'a> Query<'a> {
         skip: u64,
         rows: usize,
     ) -> Result<(Vec<Device>, bool), GraphError> {
+        if skip > SORTED_SKIP_MAX {
+            return Err(GraphError::bad_request(format!(
+                "$skip: at most {SORTED_SKIP_MAX} with $orderby; follow @odata.nextLink instead."
+            )));
+        }
         let _permit = self.call.api.scan_permit().await?;
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let keep = skip.saturating_add(rows).saturating_add(1);
+        let skip = usize::try_from(skip).expect("it is at most SORTED_SKIP_MAX");
+        let keep = skip + rows + 1;
         let after = after
             .map(|bytes| order.decode(bytes).ok_or(TokenError::Invalid))
             .transpose()?;
@@ -177,7 +191,7 @@ impl<'a> Query<'a> {
                     smallest.push((device, formatted));
                 }
             }
-            if smallest.len() >= keep.saturating_mul(2) {
+            if smallest.len() >= 2 * keep {
                 sort(&mut smallest, order);
                 smallest.truncate(keep);
             }
