@@ -189,7 +189,7 @@ impl ControlService {
         tracing::info!(
             revision = entry.revision.0,
             tenant = entry.tenant.0,
-            actor = entry.actor.as_str(),
+            actor = entry.actor.name(),
             operation = entry.activity(),
             of = entry.key.type_name(),
             devices,

@@ -162,17 +162,11 @@ impl Caller {
     #[must_use]
     pub fn local(expected: Precondition) -> Self {
         Self {
-            actor: local_actor(),
+            actor: Actor::Local,
             expected,
             handling: Handling::Strict,
         }
     }
-}
-
-/// The actor of everything that comes through the operations endpoint, which has no authentication.
-#[must_use]
-pub fn local_actor() -> Actor {
-    Actor::new("local").expect("its length is allowed")
 }
 
 /// The result of a change.

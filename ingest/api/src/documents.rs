@@ -1,7 +1,7 @@
 //! The document of an object: that of `muster-control`, with the times and the ETag, and with the actions and assignments
 //! of a policy, because requests here cannot expand them.
 
-use muster_control::{ETag, Effect, Entry, Key, ModifiedProperty, Object, Properties};
+use muster_control::{Actor, ETag, Effect, Entry, Key, ModifiedProperty, Object, Properties};
 use muster_engine::Timestamp;
 use serde_json::{Value, json};
 
@@ -107,17 +107,19 @@ pub(crate) fn event(entry: &Entry) -> Value {
     })
 }
 
-/// Tokens are service principals; only changes on the machine itself are by a person.
+/// Tokens are service principals; only what comes through the operations endpoint is by a person.
 fn actor(entry: &Entry) -> Value {
-    let name = entry.actor.as_str();
-    let (kind, user, service) = match name {
-        "local" => ("ItPro", Some(name), None),
-        _ => ("Application", None, Some(name)),
+    let (kind, user, service, id) = match &entry.actor {
+        Actor::Local => ("ItPro", Some(entry.actor.name()), None, None),
+        Actor::Token { id, name } => {
+            let name = Some(name.as_str());
+            ("Application", None, name, Some(id.to_string()))
+        }
     };
     json!({
         "auditActorType": kind,
         "userPermissions": [],
-        "applicationId": null,
+        "applicationId": id,
         "applicationDisplayName": service,
         "userPrincipalName": user,
         "servicePrincipalName": service,

@@ -49,7 +49,7 @@ use tower::ServiceExt;
 pub use backend::{
     Answer, Backend, Caller, Cell, Changed, Changes, Clock, ClockMove, ClockStep, Device,
     DeviceChange, Difference, Matches, Position, ROWS_MAX, Readiness, Recount, Session, Sessions,
-    TooOld, local_actor,
+    TooOld,
 };
 pub use connections::{
     CONNECTIONS_MAX, ConnectionCounters, LONG_RESPONSES_MAX, SCRAPES_MAX, TENANT_REQUESTS_MAX,
@@ -61,7 +61,7 @@ pub use graph::{
     GraphOptions, LinkSecret, ServerNames, serve_graph,
 };
 pub use once_per_cause::OncePerCause;
-pub use secrets::{VALID_DAYS_DEFAULT, VALID_DAYS_MAX, new_secret, token};
+pub use secrets::{TokenRequest, VALID_DAYS_DEFAULT, VALID_DAYS_MAX, new_secret};
 pub use sessions::LIMIT_MAX as SESSIONS_LISTED_MAX;
 
 /// Timeouts of waiting for a client.

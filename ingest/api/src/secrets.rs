@@ -3,8 +3,10 @@
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use muster_control::{BuiltInRole, DisplayName, SecretHash, Token};
-use muster_engine::Timestamp;
+use muster_control::limits::SHOWN_NAME_MAX;
+use muster_control::{ControlPlane, DisplayName, Properties, SecretHash, Token};
+use muster_engine::{TenantIndex, Timestamp};
+use serde_json::Value;
 
 /// The prefix of every secret, by which scanners for leaked secrets recognize one.
 const PREFIX: &str = "muster_";
@@ -40,36 +42,70 @@ pub const VALID_DAYS_MAX: u64 = 3_650;
 
 const DAY_MS: u64 = 24 * 3600 * 1_000;
 
-/// A token with this secret, made now.
-///
-/// # Errors
-/// The name, the role or the number of days is not allowed.
-pub fn token(
-    name: &str,
-    role: &str,
-    valid_days: u64,
-    secret: &str,
-    now: Timestamp,
-) -> Result<Token, String> {
-    let display_name =
-        DisplayName::new(name).ok_or("displayName: a text of 1 to 256 characters")?;
-    let role = BuiltInRole::from_name(role).ok_or_else(|| {
-        let names: Vec<_> = BuiltInRole::ALL.iter().map(|role| role.name()).collect();
-        format!("role: one of {}", names.join(", "))
-    })?;
-    if !(1..=VALID_DAYS_MAX).contains(&valid_days) {
-        return Err(format!(
-            "validDays: a whole number from 1 to {VALID_DAYS_MAX}"
-        ));
+/// What someone wants of a new token.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenRequest<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The name or id of the role definition.
+    pub role: &'a str,
+    /// How many days it is valid.
+    pub valid_days: u64,
+}
+
+impl<'a> TokenRequest<'a> {
+    /// The request in a document.
+    ///
+    /// # Errors
+    /// It has another property.
+    pub(crate) fn read(document: &'a Properties) -> Result<Self, String> {
+        let known = ["displayName", "role", "validDays"];
+        let is_known = |name: &str| known.contains(&name) || name.contains('@');
+        if let Some(name) = document.keys().find(|name| !is_known(name)) {
+            let shown: String = name.chars().take(SHOWN_NAME_MAX).collect();
+            return Err(format!("a token has no property {shown}"));
+        }
+        let text = |name: &str| document.get(name).and_then(Value::as_str);
+        Ok(Self {
+            name: text("displayName").unwrap_or_default(),
+            role: text("role").unwrap_or_default(),
+            valid_days: match document.get("validDays") {
+                None => VALID_DAYS_DEFAULT,
+                // 0 is refused below.
+                Some(days) => days.as_u64().unwrap_or_default(),
+            },
+        })
     }
-    let expires = now.as_millis() + valid_days * DAY_MS;
-    Ok(Token {
-        display_name,
-        hash: hash_of(secret),
-        role,
-        created_at: now,
-        expires_at: Timestamp::from_millis(expires),
-    })
+
+    /// The token with this secret, made now.
+    ///
+    /// # Errors
+    /// The name, the role or the number of days is not allowed.
+    pub fn token(
+        &self,
+        control: &ControlPlane,
+        tenant: TenantIndex,
+        secret: &str,
+        now: Timestamp,
+    ) -> Result<Token, String> {
+        let display_name =
+            DisplayName::new(self.name).ok_or("displayName: a text of 1 to 256 characters")?;
+        let role = control.role_named(tenant, self.role);
+        let role = role.ok_or("role: the name or id of a role definition")?;
+        if !(1..=VALID_DAYS_MAX).contains(&self.valid_days) {
+            return Err(format!(
+                "validDays: a whole number from 1 to {VALID_DAYS_MAX}"
+            ));
+        }
+        let expires = now.as_millis() + self.valid_days * DAY_MS;
+        Ok(Token {
+            display_name,
+            hash: hash_of(secret),
+            role,
+            created_at: now,
+            expires_at: Timestamp::from_millis(expires),
+        })
+    }
 }
 
 #[cfg(test)]

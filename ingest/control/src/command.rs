@@ -4,11 +4,11 @@ use muster_engine::{SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
 use serde_json::Value as Json;
 
+use crate::actor::Actor;
 use crate::document::{Handling, Properties};
 use crate::fault::Faults;
 use crate::id::{ETag, ObjectId};
 use crate::object::{ASSIGNMENTS, Key, Token};
-use crate::value::Actor;
 
 /// A command.
 #[derive(Clone, Debug, PartialEq)]

@@ -122,6 +122,10 @@ impl ControlPlane {
             }
             Change::Device { action, .. } => return Ok(Effect::Device(*action)),
             Change::Issue { token, .. } => {
+                let role = Key::RoleDefinition(token.role);
+                if self.object(command.tenant, role).is_none() {
+                    return Err(Refusal::Unknown { key: role });
+                }
                 if self.token_with(&token.hash).is_some() {
                     return Err(Refusal::Exists { key });
                 }

@@ -8,12 +8,12 @@ use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
 use serde_json::Value as Json;
 
+use crate::actor::Actor;
 use crate::bytes::{EntryError, Reader, Stored, VERSION};
 use crate::command::DeviceAction;
 use crate::document::Properties;
 use crate::limits::MEMBERS_PER_COMMAND_MAX;
 use crate::object::{Key, Object};
-use crate::value::Actor;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]

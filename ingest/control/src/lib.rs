@@ -8,6 +8,7 @@
 //! Bounds: [`limits`]. Deliberately absent: IO, clocks, threads, randomness, HTTP formats, and the state of devices.
 #![forbid(unsafe_code)]
 
+mod actor;
 mod bytes;
 mod command;
 mod compile;
@@ -24,6 +25,7 @@ mod role;
 mod state;
 mod value;
 
+pub use actor::Actor;
 pub use bytes::EntryError;
 pub use command::{Change, Command, DeviceAction, Precondition, Refusal};
 pub use compile::{compile, policy_alone};
@@ -45,4 +47,4 @@ pub use object::{
 pub use reference::reference;
 pub use role::{Action, BuiltInRole};
 pub use state::{Contradiction, ControlPlane};
-pub use value::{Actor, Description, DisplayName, Number, SecurityLevel, Text};
+pub use value::{Description, DisplayName, Number, SecurityLevel, Text};

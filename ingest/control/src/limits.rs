@@ -43,9 +43,6 @@ pub const DESCRIPTION_MAX: usize = 1_024;
 /// Characters of the mail nickname of a group, as in Graph.
 pub const MAIL_NICKNAME_MAX: usize = 64;
 
-/// Characters of the name of an actor: a user principal name has at most 113.
-pub const ACTOR_MAX: usize = 256;
-
 /// Faults that a refusal lists; it counts the rest. A body of 64 KiB can have about ten thousand.
 pub const FAULTS_MAX: usize = 100;
 

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::bytes::{EntryError, Reader, Stored, put_text};
 use crate::id::{ObjectId, ObjectIdError};
-use crate::limits::{ACTOR_MAX, DESCRIPTION_MAX, DISPLAY_NAME_MAX};
+use crate::limits::{DESCRIPTION_MAX, DISPLAY_NAME_MAX};
 
 /// A type that properties have.
 pub(crate) trait Value: Stored + Clone {
@@ -35,9 +35,6 @@ pub type DisplayName = Text<1, DISPLAY_NAME_MAX>;
 
 /// The description of an object; empty if there is none.
 pub type Description = Text<0, DESCRIPTION_MAX>;
-
-/// Who sent a command.
-pub type Actor = Text<1, ACTOR_MAX>;
 
 impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
     /// The text; `None` if it is too short or too long.

@@ -86,7 +86,7 @@ mod tests {
         let store = Store::open(&store).unwrap();
         // The control log of a server on which a tenant was created.
         let command = Command {
-            actor: Actor::new("local").unwrap(),
+            actor: Actor::Local,
             at: Timestamp::from_seconds(1),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,

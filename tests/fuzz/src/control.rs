@@ -27,7 +27,7 @@ fn with_tenant() -> ControlPlane {
     let mut plane = ControlPlane::default();
     let properties = [("name".to_owned(), "contoso".into())];
     let command = Command {
-        actor: Actor::new("operator").expect("its length is allowed"),
+        actor: Actor::Local,
         at: Timestamp::from_seconds(1),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
@@ -91,7 +91,7 @@ pub fn control_document(data: &[u8]) {
     };
     for change in changes {
         let command = Command {
-            actor: Actor::new("operator").expect("its length is allowed"),
+            actor: Actor::Local,
             at: Timestamp::from_seconds(1),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,

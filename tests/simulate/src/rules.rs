@@ -85,7 +85,7 @@ pub(crate) fn recover(
 
 fn command(at: Timestamp, tenant: TenantIndex, change: Change) -> Command {
     Command {
-        actor: Actor::new("operator").expect("a short text"),
+        actor: Actor::Local,
         at,
         tenant,
         expected: Precondition::Nothing,

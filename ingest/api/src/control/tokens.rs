@@ -13,7 +13,7 @@ use super::change::{read, require_permission};
 use super::{Segment, tenant_of};
 use crate::backend::Caller;
 use crate::error::ApiError;
-use crate::secrets::{VALID_DAYS_DEFAULT, new_secret, token};
+use crate::secrets::{TokenRequest, new_secret};
 use crate::{Api, times};
 
 /// Makes a token. Its secret is in the response, and never again.
@@ -25,25 +25,17 @@ pub(super) async fn create(
     let tenant = tenant_of(&api, tenant)?;
     require_permission(&api)?;
     let sent = read(&api, body).await?;
-    let known = ["displayName", "role", "validDays"];
-    if let Some(name) = sent.keys().find(|name| !known.contains(&name.as_str())) {
-        let message = format!("a token has no property {name}");
-        return Err(ApiError::BadRequest(message));
-    }
-    let text = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
-    let days = match sent.get("validDays") {
-        None => VALID_DAYS_DEFAULT,
-        Some(days) => days.as_u64().unwrap_or_default(),
-    };
     let secret = new_secret();
     let now = api.backend.clock().time;
-    let token = token(text("displayName"), text("role"), days, &secret, now);
+    let control = api.backend.control();
+    let token =
+        TokenRequest::read(&sent).and_then(|request| request.token(&control, tenant, &secret, now));
     let token = token.map_err(ApiError::BadRequest)?;
     let id = api.backend.new_object_id();
     let shown = json!({
         "id": id.to_string(),
         "displayName": token.display_name.as_str(),
-        "role": token.role.name(),
+        "roleDefinitionId": token.role.to_string(),
         "expirationDateTime": times::timestamp(token.expires_at),
         "secret": secret,
     });

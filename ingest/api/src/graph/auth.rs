@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use muster_control::{Action, Actor, BuiltInRole, ControlPlane, ObjectId, Token};
+use muster_control::{Action, Actor, ControlPlane, Key, Object, ObjectId, RoleDefinition, Token};
 use muster_engine::{TenantIndex, Timestamp};
 
 use super::error::GraphError;
@@ -24,33 +24,45 @@ pub(super) struct Principal {
     /// Its name in audit events.
     pub(super) actor: Actor,
     /// What it may do.
-    role: BuiltInRole,
+    role: Arc<RoleDefinition>,
 }
 
 impl Principal {
-    /// The holder of a token.
-    pub(super) fn of(tenant: TenantIndex, id: ObjectId, token: &Token) -> Self {
-        Self {
+    /// The holder of a token; `None` if its role definition is missing, so that it may do nothing.
+    pub(super) fn of(
+        control: &ControlPlane,
+        tenant: TenantIndex,
+        id: ObjectId,
+        token: &Token,
+    ) -> Option<Self> {
+        let role = control.object(tenant, Key::RoleDefinition(token.role));
+        let Some((Object::RoleDefinition(role), _)) = role else {
+            return None;
+        };
+        Some(Self {
             tenant,
             id,
-            actor: Actor::new(token.display_name.as_str()).expect("both have the same limits"),
-            role: token.role,
-        }
+            actor: Actor::Token {
+                id,
+                name: token.display_name.clone(),
+            },
+            role: Arc::new(role),
+        })
     }
 
     /// The name of its role.
-    pub(super) const fn role_name(&self) -> &'static str {
-        self.role.name()
+    pub(super) fn role_name(&self) -> &str {
+        self.role.display_name.as_str()
     }
 
     /// Whether the role allows an action.
     pub(super) fn may(&self, action: Action) -> bool {
-        self.role.allows(action)
+        self.role.permissions.allows(action)
     }
 
     /// Refuses an action that the role does not allow.
     pub(super) fn require(&self, action: Action) -> Result<(), GraphError> {
-        if self.role.allows(action) {
+        if self.may(action) {
             Ok(())
         } else {
             Err(GraphError::forbidden(&format!(
@@ -75,8 +87,10 @@ pub(super) fn authenticate(
 pub(super) fn holder_of(secret: &str, control: &ControlPlane, now: Timestamp) -> Option<Principal> {
     let secret = Some(secret).filter(|secret| secret.len() == SECRET_CHARS)?;
     let (tenant, id, token) = control.token_with(&hash_of(secret))?;
-    let is_valid = token.is_valid_at(now);
-    is_valid.then(|| Principal::of(tenant, id, token))
+    if !token.is_valid_at(now) {
+        return None;
+    }
+    Principal::of(control, tenant, id, token)
 }
 
 /// The token of the one header `Authorization: Bearer`.

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use muster_control::{Action, Change, Key, Object, Token};
+use muster_control::{Action, Change, ControlPlane, Key, Object, ObjectId, Refusal};
 use serde_json::{Map, Value};
 
 use super::body;
@@ -14,7 +14,7 @@ use super::collection::{self, Collection, entity, no_expansion};
 use super::error::GraphError;
 use super::schemas::TOKEN;
 use crate::documents as document;
-use crate::secrets::{VALID_DAYS_DEFAULT, new_secret, token};
+use crate::secrets::{TokenRequest, new_secret};
 
 const COLLECTION: Collection = Collection {
     schema: &TOKEN,
@@ -26,17 +26,26 @@ const COLLECTION: Collection = Collection {
 pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Response, GraphError> {
     call.require(Action::ReadRoles)?;
     let control = call.control();
-    let row = |(id, token, etag): (_, &Token, _)| {
-        Value::Object(shown(&Object::Token(token.clone()), Key::Token(id), etag))
-    };
-    let rows = control.tokens(call.tenant()).map(row).collect();
+    let ids = control.tokens(call.tenant()).map(|(id, ..)| id);
+    let rows = ids.filter_map(|id| shown(&call, &control, id));
+    let rows = rows.map(Value::Object).collect();
     collection::list(&call, query.as_deref(), COLLECTION, rows, &no_expansion)
 }
 
-fn shown(object: &Object, key: Key, etag: muster_control::ETag) -> Map<String, Value> {
-    let mut document = document::of(object, key, etag);
+/// The document of a token, with the name of its role.
+fn shown(call: &Call, control: &ControlPlane, id: ObjectId) -> Option<Map<String, Value>> {
+    let key = Key::Token(id);
+    let (object, etag) = control.object(call.tenant(), key)?;
+    let Object::Token(token) = &object else {
+        return None;
+    };
+    let mut document = document::of(&object, key, etag);
     document.remove("@odata.etag");
-    document
+    let role = control.object(call.tenant(), Key::RoleDefinition(token.role));
+    if let Some((Object::RoleDefinition(role), _)) = role {
+        document.insert("role".to_owned(), role.display_name.as_str().into());
+    }
+    Some(document)
 }
 
 /// `POST muster/tokens`.
@@ -47,29 +56,16 @@ pub(super) async fn create(
 ) -> Result<Response, GraphError> {
     call.require(Action::ManageTokens)?;
     let sent = body::object(&headers, body).await?;
-    if let Some(name) = sent.keys().find(|name| {
-        !["displayName", "role", "validDays"].contains(&name.as_str()) && !name.contains('@')
-    }) {
-        return Err(GraphError::bad_request(format!(
-            "A token has no property '{name}'."
-        )));
-    }
-    let text = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
-    let days = match sent.get("validDays") {
-        None => VALID_DAYS_DEFAULT,
-        Some(days) => days.as_u64().unwrap_or_default(),
-    };
     let secret = new_secret();
     let now = call.api.backend.clock().time;
-    let token = token(text("displayName"), text("role"), days, &secret, now);
+    let token = TokenRequest::read(&sent)
+        .and_then(|request| request.token(&call.control(), call.tenant(), &secret, now));
     let token = token.map_err(GraphError::bad_request)?;
     let id = call.api.backend.new_object_id();
     let control = change_by(&call, &headers, Change::Issue { id, token }).await?;
+    let document = shown(&call, &control, id);
     let key = Key::Token(id);
-    let (object, etag) = control
-        .object(call.tenant(), key)
-        .ok_or_else(GraphError::unauthenticated)?;
-    let mut document = shown(&object, key, etag);
+    let mut document = document.ok_or(Refusal::Unknown { key })?;
     document.insert("secret".to_owned(), secret.into());
     let mut response = entity(&call, COLLECTION.context, Value::Object(document));
     *response.status_mut() = StatusCode::CREATED;

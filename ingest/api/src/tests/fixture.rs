@@ -405,7 +405,7 @@ fn two_tenants() -> (ControlPlane, Vec<Entry>) {
     let mut log = Vec::new();
     for name in ["demo", "other"] {
         let command = Command {
-            actor: Actor::new("local").unwrap(),
+            actor: Actor::Local,
             at: Timestamp::from_seconds(1_767_225_600),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,

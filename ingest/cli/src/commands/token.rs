@@ -7,12 +7,12 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use muster_api::{VALID_DAYS_DEFAULT, VALID_DAYS_MAX};
+use muster_api::{TokenRequest, VALID_DAYS_DEFAULT, VALID_DAYS_MAX};
 use muster_wire::TenantName;
 use serde_json::json;
 
 use crate::exit::Failure;
-use crate::offline::token::{self, TokenError, TokenRequest};
+use crate::offline::token::{self, TokenError};
 use crate::ops_client::{OpsClient, ServerArgument};
 use crate::output;
 
@@ -35,7 +35,7 @@ pub(super) struct CreateArguments {
     /// The name of the token, which is the actor in audit events.
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// What its holder may do: a built-in role.
+    /// What its holder may do: the name or id of a role definition.
     #[arg(long, value_name = "ROLE", default_value = "Administrator")]
     role: String,
     /// How many days it is valid.
@@ -66,12 +66,11 @@ pub(super) fn run(command: &TokenCommand) -> Result<(), Failure> {
 
 fn offline(arguments: &CreateArguments, directory: &Path) -> Result<String, Failure> {
     let request = TokenRequest {
-        tenant: &arguments.tenant,
         name: &arguments.name,
         role: &arguments.role,
         valid_days: arguments.days,
     };
-    token::create(directory, &request).map_err(|error| match error {
+    token::create(directory, &arguments.tenant, &request).map_err(|error| match error {
         TokenError::Invalid(_) | TokenError::Refused(_) => Failure::Usage(error.to_string()),
         error => Failure::DataDirectory(error.to_string()),
     })

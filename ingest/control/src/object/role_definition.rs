@@ -72,7 +72,7 @@ pub struct RolePermissions {
 impl RolePermissions {
     /// Whether the role allows an action.
     #[must_use]
-    pub fn allow(&self, action: Action) -> bool {
+    pub fn allows(&self, action: Action) -> bool {
         let names = |names: &BTreeSet<ActionName>| names.iter().any(|name| name.is(action));
         names(&self.allowed) && !names(&self.denied)
     }
@@ -272,9 +272,9 @@ mod tests {
             { "actions": [modify], "resourceActions": [{ "notAllowedResourceActions": [modify] }] },
         ]);
         let permissions = RolePermissions::read(&json).unwrap();
-        assert!(permissions.allow(Action::ReadConnectors));
-        assert!(!permissions.allow(Action::ModifyConnectors));
-        assert!(!permissions.allow(Action::ReadDevices));
+        assert!(permissions.allows(Action::ReadConnectors));
+        assert!(!permissions.allows(Action::ModifyConnectors));
+        assert!(!permissions.allows(Action::ReadDevices));
         assert_eq!(
             RolePermissions::read(&permissions.show()),
             Some(permissions.clone())
@@ -310,7 +310,7 @@ mod tests {
             let definition = RoleDefinition::built_in(role);
             for action in Action::ALL.iter().copied() {
                 assert_eq!(
-                    definition.permissions.allow(action),
+                    definition.permissions.allows(action),
                     role.allows(action),
                     "{role:?} {action:?}"
                 );

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::document::Properties;
-use crate::role::BuiltInRole;
-use crate::value::{DisplayName, Value, choice_values};
+use crate::id::ObjectId;
+use crate::value::{DisplayName, Value};
 
 /// The SHA-256 of the secret of a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,8 +37,8 @@ pub struct Token {
     pub display_name: DisplayName,
     /// The SHA-256 of its secret.
     pub hash: SecretHash,
-    /// What its holder may do.
-    pub role: BuiltInRole,
+    /// The role definition that says what its holder may do.
+    pub role: ObjectId,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it is refused.
@@ -55,7 +55,7 @@ impl Token {
     /// Adds what operators see, without the hash and without the times, which the API formats.
     pub(super) fn show(&self, into: &mut Properties) {
         into.insert("displayName".to_owned(), self.display_name.show());
-        into.insert("role".to_owned(), json!(self.role.name()));
+        into.insert("roleDefinitionId".to_owned(), json!(self.role.to_string()));
     }
 }
 
@@ -78,5 +78,3 @@ impl Stored for Token {
         })
     }
 }
-
-choice_values!(BuiltInRole);

@@ -62,6 +62,21 @@ impl ControlPlane {
         built_in.chain(made).map(Key::RoleDefinition)
     }
 
+    /// The role definition with this id or name. A name of several is that of the built-in one, or else of the one with
+    /// the lowest id: no one can take the name of a built-in role.
+    #[must_use]
+    pub fn role_named(&self, tenant: TenantIndex, text: &str) -> Option<ObjectId> {
+        let of = |key| self.object(tenant, key);
+        let id = text.parse().ok().map(Key::RoleDefinition);
+        let with_id = id.filter(|key| of(*key).is_some());
+        let has_name = |key: &Key| {
+            matches!(of(*key), Some((Object::RoleDefinition(role), _))
+                if role.display_name.as_str().eq_ignore_ascii_case(text))
+        };
+        let found = with_id.or_else(|| self.role_definition_keys(tenant).find(has_name));
+        found.and_then(Key::id)
+    }
+
     /// The token with this secret, of any tenant, whether it is still valid or not.
     #[must_use]
     pub fn token_with(&self, hash: &SecretHash) -> Option<(TenantIndex, ObjectId, &Token)> {
@@ -84,9 +99,12 @@ impl ControlPlane {
             }
             Key::RoleDefinition(definition) => {
                 let mut assignments = self.role_assignments(tenant);
-                let user =
+                let assignment =
                     assignments.find(|(_, assignment, _)| assignment.definition == definition);
-                user.map(|(id, ..)| Key::RoleAssignment(id))
+                let assignment = assignment.map(|(id, ..)| Key::RoleAssignment(id));
+                let mut tokens = self.tokens(tenant);
+                let token = tokens.find(|(_, token, _)| token.role == definition);
+                assignment.or(token.map(|(id, ..)| Key::Token(id)))
             }
             Key::ScopeTag(tag) => {
                 let mut objects = self.of(tenant);

@@ -4,7 +4,7 @@ use muster_control::limits::{
     ASSIGNMENTS_MAX, REQUIREMENT_JSON_BYTES_MAX, ROLE_ACTIONS_MAX, RULE_CHARACTERS_MAX,
 };
 use muster_control::{
-    Actor, Change, DEFENDER, DeviceAction, Entry, EntryError, Handling, History, Key,
+    Actor, Change, DEFENDER, DeviceAction, DisplayName, Entry, EntryError, Handling, History, Key,
     ModifiedProperty, ObjectId, Scope, ScopeTagId,
 };
 use muster_engine::{Revision, SequenceReset};
@@ -122,9 +122,10 @@ fn access_log() -> Vec<Entry> {
 
 #[test]
 fn the_bytes_of_objects_of_access_never_change() {
+    let actor = "ac".repeat(16);
     let head = |revision: u8| {
         format!(
-            "01 {revision:02x}000000 00a8da769b010000 0000 1300 61646140636f6e746f736f2e6578616d706c65"
+            "01 {revision:02x}000000 00a8da769b010000 0000 01 {actor} 1300 61646140636f6e746f736f2e6578616d706c65"
         )
     };
     let time = "00a8da769b010000";
@@ -151,9 +152,10 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn the_bytes_of_an_entry_never_change() {
     // version, revision, time in milliseconds, tenant, actor, key, kind of change
+    let actor = "ac".repeat(16);
     let of = |tenant: u8, revision: u8| {
         format!(
-            "01 {revision:02x}000000 00a8da769b010000 {tenant:02x}00 1300 61646140636f6e746f736f2e6578616d706c65"
+            "01 {revision:02x}000000 00a8da769b010000 {tenant:02x}00 01 {actor} 1300 61646140636f6e746f736f2e6578616d706c65"
         )
     };
     let head = |revision| of(0, revision);
@@ -290,7 +292,10 @@ fn the_largest_entries_are_bounded() {
         carry_out(&mut plane, &lenient).unwrap();
         let renamed = json!({ "displayName": "\u{1f601}".repeat(256) });
         let mut entry = update(&mut plane, key, renamed);
-        entry.actor = Actor::new(&name).unwrap();
+        entry.actor = Actor::Token {
+            id: id(1),
+            name: DisplayName::new(&name).unwrap(),
+        };
         let length = entry.encode().len();
         assert!((max * 9 / 10..=max).contains(&length), "{key:?}: {length}");
         assert_eq!(Entry::decode(&entry.encode()), Ok(entry));
@@ -323,7 +328,7 @@ fn an_audit_shows_what_was_changed_and_by_whom() {
         new: Some(json!(true)),
     };
     assert_eq!(log[0].modified_properties(), [changed]);
-    assert_eq!(log[0].actor.as_str(), "ada@contoso.example");
+    assert_eq!(log[0].actor.name(), "ada@contoso.example");
     let created = log[2].modified_properties();
     assert!(
         created

@@ -148,7 +148,7 @@ fn built_in_roles_and_tags_stay() {
 fn a_role_of_an_operator_allows_what_it_names() {
     let (mut plane, _, key) = prepared();
     let allows = |plane: &ControlPlane, action| match plane.object(TENANT, key) {
-        Some((Object::RoleDefinition(role), _)) => role.permissions.allow(action),
+        Some((Object::RoleDefinition(role), _)) => role.permissions.allows(action),
         other => panic!("{other:?}"),
     };
     assert!(allows(&plane, Action::ReadConnectors) && !allows(&plane, Action::ModifyConnectors));

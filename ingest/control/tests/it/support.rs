@@ -1,8 +1,8 @@
 //! One tenant, and commands that are carried out.
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, Entry, Handling, Key, ObjectId, Precondition, Properties,
-    Refusal,
+    Actor, Change, Command, ControlPlane, DisplayName, Entry, Handling, Key, ObjectId,
+    Precondition, Properties, Refusal,
 };
 use muster_engine::{TenantIndex, Timestamp};
 use serde_json::{Value, json};
@@ -17,7 +17,10 @@ pub(crate) fn id(number: u16) -> ObjectId {
 
 pub(crate) fn command(change: Change) -> Command {
     Command {
-        actor: Actor::new("ada@contoso.example").unwrap(),
+        actor: Actor::Token {
+            id: ObjectId::from_bytes([0xac; 16]),
+            name: DisplayName::new("ada@contoso.example").unwrap(),
+        },
         at: Timestamp::from_seconds(1_767_225_600),
         tenant: TENANT,
         expected: Precondition::Nothing,

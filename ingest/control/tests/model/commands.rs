@@ -22,7 +22,7 @@ pub(crate) const TENANTS: [TenantIndex; 4] = [
 pub(crate) fn creation(name: &str) -> Command {
     let properties = json!({ "name": name });
     Command {
-        actor: Actor::new("operator").unwrap(),
+        actor: Actor::Local,
         at: Timestamp::from_millis(0),
         tenant: TENANTS[0],
         expected: Precondition::Nothing,
@@ -73,7 +73,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
     let handling = prop_oneof![3 => Just(Handling::Strict), 1 => Just(Handling::Lenient)];
     let values = (tenant, expected, handling, change(), 0..1_000u64);
     values.prop_map(|(tenant, expected, handling, change, at)| Command {
-        actor: Actor::new("operator").unwrap(),
+        actor: Actor::Local,
         at: Timestamp::from_millis(at),
         tenant,
         expected,
@@ -156,7 +156,12 @@ fn token(secret: u8) -> Token {
     Token {
         display_name: DisplayName::new("script").unwrap(),
         hash: SecretHash::from_bytes([secret; 32]),
-        role: BuiltInRole::ReadOnlyOperator,
+        // A built-in role, or one that may not exist.
+        role: if secret == 3 {
+            id(1)
+        } else {
+            BuiltInRole::ReadOnlyOperator.id()
+        },
         created_at: Timestamp::from_millis(secret.into()),
         expires_at: Timestamp::from_millis(1_000),
     }

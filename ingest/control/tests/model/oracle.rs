@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::commands::MEMBERS;
 use muster_control::{
-    ALL_DEVICES, Change, Command, DEFENDER, Entry, Handling, Key, ObjectId, Precondition,
-    Properties, Refusal, ScopeTagId, Token,
+    ALL_DEVICES, BuiltInRole, Change, Command, DEFENDER, Entry, Handling, Key, ObjectId,
+    Precondition, Properties, Refusal, ScopeTagId, Token,
 };
 use muster_engine::rules::sensor::SensorLimits;
 use muster_engine::{Connector, TenantIndex, TenantPolicy, Threshold};
@@ -854,7 +854,9 @@ impl Oracle {
                 let expected = format!("\"{FILTER_ID}\":\"{id}");
                 assignments.is_some_and(|list| list.to_string().contains(&expected))
             }
-            Key::RoleDefinition(_) => row.document.get("roleDefinition") == Some(&json!(id)),
+            Key::RoleDefinition(_) => ["roleDefinition", "roleDefinitionId"]
+                .iter()
+                .any(|name| row.document.get(*name) == Some(&json!(id))),
             Key::ScopeTag(_) => tag_properties(row.key)
                 .iter()
                 .any(|(name, _)| row.document[*name].as_array().unwrap().contains(&json!(id))),
@@ -890,12 +892,17 @@ impl Oracle {
         if is_stale(command.expected, None) {
             return Outcome::Stale(None);
         }
+        let role = Key::RoleDefinition(token.role);
+        let is_built_in = token.role == BuiltInRole::ReadOnlyOperator.id();
+        if !is_built_in && self.row(command.tenant, role).is_none() {
+            return Outcome::Unknown;
+        }
         if self.rows.iter().any(is_taken) {
             return Outcome::Exists;
         }
         let mut document = initial(key);
         document.insert("displayName".into(), token.display_name.as_str().into());
-        document.insert("role".into(), token.role.name().into());
+        document.insert("roleDefinitionId".into(), token.role.to_string().into());
         let revision = self.changes.len() as u32 + 1;
         let outcome = self.write(command.tenant, key, document, revision);
         self.rows.last_mut().unwrap().secret = secret;

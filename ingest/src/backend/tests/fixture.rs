@@ -247,7 +247,7 @@ fn answer(shard: usize, control: Control) {
 fn create_tenant(store: &Store, name: &str) {
     let plane = ControlLog::replay(store).unwrap().plane;
     let command = Command {
-        actor: Actor::new("local").unwrap(),
+        actor: Actor::Local,
         at: Timestamp::from_seconds(1_767_225_600),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,

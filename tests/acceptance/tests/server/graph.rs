@@ -7,6 +7,7 @@ use crate::harness::*;
 
 const DEVICES: &str = "/v1.0/deviceManagement/managedDevices";
 const POLICIES: &str = "/v1.0/deviceManagement/deviceCompliancePolicies";
+const ROLES: &str = "/v1.0/deviceManagement/roleDefinitions";
 const TOKENS: &str = "/beta/muster/tokens";
 
 /// A server with 40 devices, which have names and models.
@@ -59,6 +60,15 @@ fn devices_are_listed_filtered_sorted_and_followed() {
         .map(|number| format!("FIN-LAP-{number:04}"))
         .collect();
     assert_eq!(names, expected);
+    let skipped = |skip: u32| {
+        graph.send(
+            "GET",
+            &format!("{DEVICES}?$orderby=deviceName&$skip={skip}"),
+            &Value::Null,
+        )
+    };
+    assert_eq!(skipped(10_000).body["value"], json!([]));
+    assert_eq!(skipped(10_001).status, 400, "it would hold them in memory");
     let count = graph.get(&format!(
         "{DEVICES}?$count=true&$top=1&$filter=complianceState eq 'compliant'"
     ));
@@ -201,4 +211,50 @@ fn the_first_token_is_made_before_the_first_start() {
         "second",
     ]);
     refused.one_fault(6);
+}
+
+#[test]
+fn a_role_that_operators_define_decides_what_its_tokens_may_do() {
+    let place = Installation::new();
+    let server = with_devices(&place);
+    let admin = Graph::new(&place, &server, "contoso", "Administrator");
+    let role = |actions: &[&str]| {
+        let actions: Vec<_> = actions
+            .iter()
+            .map(|action| format!("Microsoft.Intune_{action}"))
+            .collect();
+        let permission = json!({ "resourceActions": [{ "allowedResourceActions": actions }] });
+        json!({ "displayName": "Stock taker", "rolePermissions": [permission] })
+    };
+    let created = admin.send("POST", ROLES, &role(&["ManagedDevices_Read"]));
+    assert_eq!(created.status, 201, "{:?}", created.body);
+    let path = format!("{ROLES}/{}", created.body["id"].as_str().unwrap());
+    // Its name is that of the actor of the operations endpoint, and must not be taken for it.
+    let wanted = json!({ "displayName": "local", "role": "stock taker" });
+    let token = admin.send("POST", TOKENS, &wanted);
+    assert_eq!(token.status, 201, "{:?}", token.body);
+    assert_eq!(token.body["role"], "Stock taker");
+    let taker = Graph::with_token(&place, &server, token.body["secret"].as_str().unwrap());
+
+    let one = format!("{DEVICES}/{}", device(1));
+    let notes = json!({ "notes": "counted" });
+    assert_eq!(taker.all(DEVICES).len(), 40);
+    assert_eq!(taker.send("GET", POLICIES, &Value::Null).status, 403);
+    assert_eq!(taker.send("PATCH", &one, &notes).status, 403);
+    let refused = admin.send("DELETE", &path, &Value::Null);
+    assert_eq!(refused.status, 409, "a token has it: {:?}", refused.body);
+
+    let wider = role(&["ManagedDevices_Read", "ManagedDevices_Update"]);
+    assert_eq!(admin.send("PATCH", &path, &wider).status, 200);
+    assert_eq!(taker.send("PATCH", &one, &notes).status, 200);
+    let events = admin
+        .all("/v1.0/deviceManagement/auditEvents?$filter=activityType eq 'Patch ManagedDevice'");
+    let actor = &events[0]["actor"];
+    assert_eq!(actor["auditActorType"], "Application");
+    assert_eq!(actor["servicePrincipalName"], "local");
+    assert_eq!(actor["applicationId"], token.body["id"]);
+
+    let narrower = role(&[]);
+    assert_eq!(admin.send("PATCH", &path, &narrower).status, 200);
+    assert_eq!(taker.send("GET", DEVICES, &Value::Null).status, 403);
 }

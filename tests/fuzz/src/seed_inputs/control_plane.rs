@@ -1,8 +1,8 @@
 //! Seed inputs of the control plane: a document of each type, and an entry of each kind.
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DeviceAction, Handling, Key, ObjectId, Precondition,
-    Properties, ScopeTagId,
+    Actor, Change, Command, ControlPlane, DeviceAction, DisplayName, Handling, Key, ObjectId,
+    Precondition, Properties, ScopeTagId,
 };
 use muster_engine::{SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -54,6 +54,29 @@ pub(super) fn control_documents() -> Vec<Vec<u8>> {
 /// An entry of each kind.
 pub(super) fn control_entries() -> Vec<Vec<u8>> {
     let mut plane = ControlPlane::default();
+    let command = |change| Command {
+        actor: Actor::Token {
+            id: ObjectId::from_bytes([0xac; 16]),
+            name: DisplayName::new("somebody").expect("its length is allowed"),
+        },
+        at: Timestamp::from_seconds(1),
+        tenant: TenantIndex(0),
+        expected: Precondition::Nothing,
+        handling: Handling::Strict,
+        change,
+    };
+    let commands = changes().into_iter().map(command);
+    commands
+        .map(|command| {
+            let entry = plane.decide(&command).expect("the command is valid");
+            plane.apply(&entry).expect("it was decided on this state");
+            entry.encode()
+        })
+        .collect()
+}
+
+/// A change of each kind, each valid after those before it.
+fn changes() -> Vec<Change> {
     let (policy, group) = (ObjectId::from_bytes([1; 16]), ObjectId::from_bytes([2; 16]));
     let further = [
         Key::Filter(policy),
@@ -107,20 +130,5 @@ pub(super) fn control_entries() -> Vec<Vec<u8>> {
         changes.push(Change::Device { device, action });
     }
     changes.push(Change::Delete { key: Key::Tenant });
-    let command = |change| Command {
-        actor: Actor::new("somebody").expect("its length is allowed"),
-        at: Timestamp::from_seconds(1),
-        tenant: TenantIndex(0),
-        expected: Precondition::Nothing,
-        handling: Handling::Strict,
-        change,
-    };
-    let commands = changes.into_iter().map(command);
-    commands
-        .map(|command| {
-            let entry = plane.decide(&command).expect("the command is valid");
-            plane.apply(&entry).expect("it was decided on this state");
-            entry.encode()
-        })
-        .collect()
+    changes
 }

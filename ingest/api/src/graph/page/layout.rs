@@ -165,7 +165,7 @@ pub(super) fn page(
                     }
                     div .account {
                         p { strong #tenant { (control.tenant_name(principal.tenant)) } }
-                        p .muted { span #signed-in-as { (principal.actor.as_str()) } br; (principal.role_name()) }
+                        p .muted { span #signed-in-as { (principal.actor.name()) } br; (principal.role_name()) }
                         form method="post" action="/sign-out" {
                             input type="hidden" name="form" value=(form);
                             button #sign-out type="submit" { "Sign out" }

@@ -1,8 +1,9 @@
 //! A browser session: a sealed cookie that names a token of the API, and never holds its secret.
 //!
-//! Nothing is kept on the server, so signing out deletes the cookie and ends no copy of it. Every request looks the token up again, so a token that is revoked or expires ends
-//! its sessions at once. A session lasts [`SESSION_SECONDS`] at most. Its forms carry a value that only this session
-//! can have, besides the cookie that browsers do not send for other sites.
+//! Nothing is kept on the server, so signing out deletes the cookie and ends no copy of it. Every request looks the
+//! token up again, so a token that is revoked or expires ends its sessions at once. A session lasts
+//! [`SESSION_SECONDS`] at most. Its forms carry a value that only this session can have, besides the cookie, which
+//! browsers do not send for other sites.
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ const NONCE_BYTES: usize = 16;
 /// Tenant, id of the token, random number.
 const PAYLOAD_BYTES: usize = 2 + 16 + NONCE_BYTES;
 
-/// A browser session: a person who is signed in.
+/// The browser session of a signed-in user.
 #[derive(Clone, Debug)]
 pub(in crate::graph) struct Session {
     /// What the API knows of a request.
@@ -117,7 +118,7 @@ impl Session {
         Some(Self {
             call: Call {
                 api: Arc::clone(api),
-                principal: Principal::of(tenant, id, &token),
+                principal: Principal::of(&api.backend.control(), tenant, id, &token)?,
                 version: Version::Beta,
                 origin: Arc::from(""),
                 path: Arc::from(""),
@@ -170,7 +171,7 @@ impl Session {
     }
 }
 
-/// Whoever is not signed in is sent to sign in, and then back.
+/// Redirects a request without a browser session to the sign-in page, which returns to the requested page.
 impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = Response;
 

@@ -8,7 +8,7 @@ use muster_wire::{DeviceId, Flags, Inventory, ManagementAgent, Owner, Platform, 
 use serde_json::{Value, json};
 
 use crate::tests::fixture::{Fake, device};
-use crate::{Cell, Device, token};
+use crate::{Cell, Device, TokenRequest};
 
 /// The clock of the fake.
 const NOW: u32 = 1_767_225_600;
@@ -190,7 +190,7 @@ fn create(plane: &mut ControlPlane, key: Key, properties: Value) {
 
 fn apply(plane: &mut ControlPlane, change: Change) {
     let command = muster_control::Command {
-        actor: crate::local_actor(),
+        actor: muster_control::Actor::Local,
         at: Timestamp::from_seconds(NOW),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
@@ -213,7 +213,15 @@ pub(super) fn token_id(number: usize) -> muster_control::ObjectId {
 /// Adds a token with a role.
 pub(super) fn add_token(fake: &Fake, number: usize, role: &str, secret: &str, days: u64) {
     let now = Timestamp::from_seconds(NOW);
-    let token = token("Ada Lovelace", role, days, secret, now).unwrap();
+    let request = TokenRequest {
+        name: "Ada Lovelace",
+        role,
+        valid_days: days,
+    };
+    let control = fake.control.lock().unwrap().0.clone();
+    let token = request
+        .token(&control, TenantIndex(0), secret, now)
+        .unwrap();
     let change = Change::Issue {
         id: token_id(number),
         token,
