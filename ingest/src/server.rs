@@ -15,7 +15,7 @@ mod signals;
 mod space_reclaimer;
 mod test_clock;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,7 +145,9 @@ pub fn run(
     let test_clock = test_clock.map(test_clock::bind).transpose()?;
     let gate = Arc::new(Gate::default());
     let (ops_stop, ops_stopped) = oneshot::channel::<()>();
-    let ops = start_ops(ops_listener, Arc::clone(&gate), ops_stopped)?;
+    let stopped = async move { drop(ops_stopped.await) };
+    let ops = muster_api::serve(ops_listener, Arc::clone(&gate), stopped);
+    let ops = serve_on_thread("ops", ops)?;
 
     kill_point("ingest.start.before_store");
     let store = Arc::new(open_store(&config)?);
@@ -350,14 +352,13 @@ fn backend(
     }))
 }
 
-/// Starts the ops runtime on its own thread, so that queries do not compete with check-ins.
-fn start_ops(
-    listener: TcpListener,
-    gate: Arc<Gate>,
-    stop: oneshot::Receiver<()>,
+/// Runs a service until it is stopped, on a thread and a runtime of its own: no request delays a check-in.
+fn serve_on_thread(
+    name: &'static str,
+    serving: impl Future<Output = std::io::Result<()>> + Send + 'static,
 ) -> Result<std::thread::JoinHandle<()>, ServerError> {
     let start = |source| ServerError::Start {
-        what: "the ops thread",
+        what: "a service thread",
         source,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -365,15 +366,14 @@ fn start_ops(
         .build()
         .map_err(start)?;
     let serve = move || {
-        let stopped = async move { drop(stop.await) };
-        if let Err(error) = runtime.block_on(muster_api::serve(listener, gate, stopped)) {
-            tracing::error!(%error, "operations endpoint failed");
+        if let Err(error) = runtime.block_on(serving) {
+            tracing::error!(%error, service = name, "service failed");
         }
         // A recount or a read of a stuck disk must not delay the exit of the process.
         runtime.shutdown_timeout(OPS_READS_MAX);
     };
     std::thread::Builder::new()
-        .name("ops".to_owned())
+        .name(name.to_owned())
         .spawn(serve)
         .map_err(start)
 }

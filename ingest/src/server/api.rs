@@ -3,7 +3,7 @@
 //! Owner: the main thread. The runtime has one thread, so that requests of operators take at most one core from
 //! check-ins; what blocks runs on its blocking threads.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -11,7 +11,7 @@ use muster_api::{Backend, GraphGate, GraphOptions, LinkSecret, ServerNames, serv
 use tokio::sync::oneshot;
 
 use super::addresses::bind_tcp;
-use super::{OPS_READS_MAX, ServerError};
+use super::{ServerError, serve_on_thread};
 
 /// What the API needs besides its address.
 #[derive(Debug)]
@@ -49,8 +49,10 @@ pub(super) fn start(
     let listener = bind_tcp(address).map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     let gate = Arc::new(GraphGate::default());
-    let (stop, stopped) = oneshot::channel();
-    let thread = spawn(listener, tls.config, Arc::clone(&gate), stopped)?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async move { drop(stopped.await) };
+    let serving = serve_graph(listener, Arc::new(tls.config), Arc::clone(&gate), stopped);
+    let thread = serve_on_thread("api", serving)?;
     Ok(Some(ApiServer {
         address: bound,
         gate,
@@ -59,35 +61,6 @@ pub(super) fn start(
         stop,
         thread,
     }))
-}
-
-fn spawn(
-    listener: TcpListener,
-    tls: rustls::ServerConfig,
-    gate: Arc<GraphGate>,
-    stop: oneshot::Receiver<()>,
-) -> Result<JoinHandle<()>, ServerError> {
-    let start = |source| ServerError::Start {
-        what: "the API thread",
-        source,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(start)?;
-    let serve = move || {
-        let stopped = async move { drop(stop.await) };
-        let serving = serve_graph(listener, Arc::new(tls), gate, stopped);
-        if let Err(error) = runtime.block_on(serving) {
-            tracing::error!(%error, "API failed");
-        }
-        // A read of a stuck disk must not delay the exit of the process.
-        runtime.shutdown_timeout(OPS_READS_MAX);
-    };
-    std::thread::Builder::new()
-        .name("api".to_owned())
-        .spawn(serve)
-        .map_err(start)
 }
 
 impl ApiServer {
