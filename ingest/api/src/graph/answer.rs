@@ -90,7 +90,7 @@ async fn admit(
     let called = call_of(api, principal, origin.into(), &request);
     let (call, path) = called.ok_or_else(unknown_path)?;
     let answered = match path.as_str() {
-        "/$batch" => batch::answer(call, resources, request).await,
+        batch::PATH => batch::answer(call, resources, request).await,
         path => route(resources, call, path, request).await,
     };
     drop(permit);

@@ -10,6 +10,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::body;
@@ -17,11 +19,14 @@ use super::call::Call;
 use super::error::GraphError;
 use super::route::{call_of, route, unknown_path};
 
+/// The path of a batch.
+pub(super) const PATH: &str = "/$batch";
+
 /// Requests of a batch.
 const REQUESTS_MAX: usize = 20;
 
-/// Bytes of the response to one request: a page of a thousand devices has about 1.5 MB.
-const RESPONSE_BYTES_MAX: usize = 8 << 20;
+/// Bytes of the responses together: a page of a thousand devices has about 1.5 MB.
+const RESPONSES_BYTES_MAX: usize = 16 << 20;
 
 /// A request of a batch.
 struct Item {
@@ -44,6 +49,7 @@ pub(super) async fn answer(
     let items = items(&call, &document)?;
     let mut statuses: BTreeMap<String, StatusCode> = BTreeMap::new();
     let mut responses = Vec::with_capacity(items.len());
+    let mut room = RESPONSES_BYTES_MAX;
     for item in items {
         let failed = item.depends_on.iter().find(|id| {
             statuses
@@ -56,6 +62,9 @@ pub(super) async fn answer(
             (None, Ok(request)) => {
                 let (principal, origin) = (call.principal.clone(), call.origin.clone());
                 match call_of(&call.api, principal, origin, &request) {
+                    Some((_, path)) if path == PATH => {
+                        Err(GraphError::bad_request("A batch cannot have a batch."))
+                    }
                     Some((call, path)) => route(resources, call, &path, request).await,
                     None => Err(unknown_path()),
                 }
@@ -63,7 +72,9 @@ pub(super) async fn answer(
         };
         let response = answered.unwrap_or_else(IntoResponse::into_response);
         statuses.insert(item.id.to_ascii_lowercase(), response.status());
-        responses.push(shown(&item.id, response).await);
+        let response = ItemResponse::of(item.id, response, room).await;
+        room = room.saturating_sub(response.body.as_ref().map_or(0, |body| body.get().len()));
+        responses.push(response);
     }
     Ok(axum::Json(json!({ "responses": responses })).into_response())
 }
@@ -149,13 +160,6 @@ fn request(
     json: &Value,
 ) -> Result<Request<Body>, GraphError> {
     let path = relative(call, url)?;
-    if path
-        .to_ascii_lowercase()
-        .trim_end_matches('/')
-        .ends_with("batch")
-    {
-        return Err(GraphError::bad_request("A batch cannot have a batch."));
-    }
     let mut headers = HeaderMap::new();
     if let Some(sent) = json.get("headers").and_then(Value::as_object) {
         for (name, value) in sent {
@@ -213,38 +217,57 @@ fn relative(call: &Call, url: &str) -> Result<String, GraphError> {
     })
 }
 
-/// The response to a request, in the form of a batch.
-async fn shown(id: &str, response: Response) -> Value {
-    let (mut parts, body) = response.into_parts();
-    let (status, body) = match parts.extensions.remove::<GraphError>() {
-        Some(error) => (error.status, Some(error.body())),
-        None => match to_bytes(body, RESPONSE_BYTES_MAX).await {
-            Ok(bytes) if bytes.is_empty() => (parts.status, None),
-            Ok(bytes) => {
-                let text = || String::from_utf8_lossy(&bytes).into_owned().into();
-                let parsed = serde_json::from_slice(&bytes);
-                (parts.status, Some(parsed.unwrap_or_else(|_| text())))
+/// The response to a request, in the form of a batch. The body is not parsed: that would take many times its size.
+#[derive(Debug, Serialize)]
+struct ItemResponse {
+    id: String,
+    status: u16,
+    headers: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<Box<RawValue>>,
+}
+
+impl ItemResponse {
+    /// The form of a response whose body has at most `room` bytes; a larger one is an error.
+    async fn of(id: String, response: Response, room: usize) -> Self {
+        let (mut parts, body) = response.into_parts();
+        let (status, body) = match parts.extensions.remove::<GraphError>() {
+            Some(error) => (error.status, raw(&error.body())),
+            None => match to_bytes(body, room).await {
+                Ok(bytes) if bytes.is_empty() => (parts.status, None),
+                Ok(bytes) => {
+                    let json = serde_json::from_slice(&bytes).ok();
+                    let text = || raw(&String::from_utf8_lossy(&bytes));
+                    (parts.status, json.or_else(text))
+                }
+                Err(_) => {
+                    let error = GraphError::bad_request(format!(
+                        "The responses of a batch have at most {RESPONSES_BYTES_MAX} bytes together; ask for smaller pages."
+                    ));
+                    (error.status, raw(&error.body()))
+                }
+            },
+        };
+        let mut headers = Map::new();
+        for (name, value) in &parts.headers {
+            if let Ok(value) = value.to_str() {
+                headers.insert(name.to_string(), value.into());
             }
-            Err(_) => {
-                let error = GraphError::unavailable("The response is too large for a batch.");
-                (error.status, Some(error.body()))
-            }
-        },
-    };
-    let mut headers = Map::new();
-    for (name, value) in &parts.headers {
-        if let Ok(value) = value.to_str() {
-            headers.insert(name.to_string(), value.into());
+        }
+        if body.is_some() {
+            // SDKs look for this spelling.
+            headers.remove("content-type");
+            headers.insert("Content-Type".to_owned(), "application/json".into());
+        }
+        Self {
+            id,
+            status: status.as_u16(),
+            headers,
+            body,
         }
     }
-    if body.is_some() {
-        // SDKs look for this spelling.
-        headers.remove("content-type");
-        headers.insert("Content-Type".to_owned(), "application/json".into());
-    }
-    let mut shown = json!({ "id": id, "status": status.as_u16(), "headers": headers });
-    if let Some(body) = body {
-        shown["body"] = body;
-    }
-    shown
+}
+
+fn raw(value: &impl Serialize) -> Option<Box<RawValue>> {
+    to_raw_value(value).ok()
 }

@@ -258,3 +258,81 @@ fn a_role_that_operators_define_decides_what_its_tokens_may_do() {
     assert_eq!(admin.send("PATCH", &path, &narrower).status, 200);
     assert_eq!(taker.send("GET", DEVICES, &Value::Null).status, 403);
 }
+
+#[test]
+fn a_batch_carries_out_its_requests_in_order() {
+    let place = Installation::new();
+    let server = with_devices(&place);
+    let graph = Graph::new(&place, &server, "contoso", "Administrator");
+    let one = format!("deviceManagement/managedDevices/{}", device(1));
+    let batch = json!({ "requests": [
+        { "id": 1, "method": "PATCH", "url": one, "body": { "notes": "first" } },
+        { "id": "two", "method": "GET", "url": one, "dependsOn": ["1"] },
+        { "id": "3", "method": "GET", "url": "/deviceManagement/nothing" },
+        { "id": "4", "method": "DELETE", "url": one, "dependsOn": ["3"] },
+        { "id": "5", "method": "POST", "url": "/$batch", "body": { "requests": [] } },
+        { "id": "6", "method": "GET", "url": "/v1.0/deviceManagement/managedDevices?$top=2" },
+    ] });
+    let answered = graph.send("POST", "/v1.0/$batch", &batch);
+    assert_eq!(answered.status, 200, "{:?}", answered.body);
+    let responses = answered.body["responses"].as_array().unwrap();
+    let statuses: Vec<_> = responses
+        .iter()
+        .map(|response| {
+            (
+                response["id"].as_str().unwrap(),
+                response["status"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        statuses,
+        [
+            ("1", 200),
+            ("two", 200),
+            ("3", 404),
+            ("4", 424),
+            ("5", 400),
+            ("6", 200)
+        ]
+    );
+    assert_eq!(responses[1]["body"]["notes"], "first");
+    assert_eq!(responses[1]["headers"]["Content-Type"], "application/json");
+    assert_eq!(responses[4]["body"]["error"]["code"], "BadRequest");
+    assert_eq!(responses[5]["body"]["value"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_delta_query_with_a_filter_says_that_a_device_has_left_it() {
+    let place = Installation::new();
+    let server = with_devices(&place);
+    let graph = Graph::new(&place, &server, "contoso", "Administrator");
+    let round = |link: &str| {
+        let page = graph.get(&link[link.find("/v1.0").expect("the version that was asked")..]);
+        let next = page["@odata.deltaLink"]
+            .as_str()
+            .expect("one page")
+            .to_owned();
+        (page["value"].as_array().unwrap().clone(), next)
+    };
+    let notes = |number, text: &str| {
+        let one = format!("{DEVICES}/{}", device(number));
+        let patched = graph.send("PATCH", &one, &json!({ "notes": text }));
+        assert_eq!(patched.status, 200);
+    };
+    notes(3, "spare");
+    let (found, link) = round(&format!("{DEVICES}/delta?$filter=notes eq 'spare'"));
+    assert_eq!(ids(&found), [device(3).to_string()]);
+    notes(3, "in use");
+    notes(4, "spare");
+    notes(5, "lost");
+    let (found, _) = round(&link);
+    let row = |number| {
+        let id = json!(device(number).to_string());
+        found.iter().find(|row| row["id"] == id).unwrap()
+    };
+    assert_eq!(found.len(), 3);
+    assert_eq!(row(3)["@removed"]["reason"], "changed");
+    assert_eq!(row(4)["notes"], "spare");
+    assert_eq!(row(5)["@removed"]["reason"], "changed");
+}
