@@ -4,6 +4,9 @@ use muster_engine::Timestamp;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// How Graph writes a date that has not happened, where null is not allowed.
+pub(super) const NEVER: &str = "0001-01-01T00:00:00Z";
+
 /// A time of a device record: seconds since the epoch, 0 = never.
 pub(super) fn seconds(seconds: u32) -> Option<String> {
     if seconds == 0 {

@@ -2,14 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::call::Call;
-
-/// How Graph writes a date that has not happened, where null is not allowed.
-const NEVER: &str = "0001-01-01T00:00:00Z";
+use crate::times::NEVER;
 
 /// Adds the state of the partner. Heartbeats of partners do not exist yet, so a connector that is set up is `available`
 /// until one of its platforms is on, and then `enabled`.
-pub(super) fn add_state(_: &Call, document: &mut Map<String, Value>) {
+pub(super) fn add_state(document: &mut Map<String, Value>) {
     let is_on = |name: &&str| document.get(*name) == Some(&Value::Bool(true));
     let platforms = [
         "androidEnabled",

@@ -254,7 +254,7 @@ fn shown(call: &Call, control: &ControlPlane, key: Key) -> Option<Map<String, Va
     // The ETag is a header: scripts send whole documents back.
     document.remove("@odata.etag");
     if matches!(key, Key::Connector(_)) {
-        connectors::add_state(call, &mut document);
+        connectors::add_state(&mut document);
     }
     Some(document)
 }

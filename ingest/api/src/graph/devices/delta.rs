@@ -57,6 +57,7 @@ impl At {
 struct Round<'a> {
     call: &'a Call,
     options: &'a Options,
+    query: Query<'a>,
     select: Select,
     now: u64,
 }
@@ -99,9 +100,7 @@ impl Round<'_> {
     }
 
     async fn state(&self, head: u64, from: Position) -> Result<Response, GraphError> {
-        let filter = conditions(self.options, &SCHEMA)?;
-        let query = Query::new(self.call, filter);
-        let (found, next) = query.page(from, 0, self.options.page_rows()).await?;
+        let (found, next) = self.query.page(from, 0, self.options.page_rows()).await?;
         let mut page = Vec::with_capacity(found.len());
         for (_, device) in &found {
             page.push(super::document(
@@ -135,8 +134,12 @@ impl Round<'_> {
         for id in ids {
             let found = devices.iter().find(|device| device.record.device_id == id);
             page.push(match found.filter(|device| !device.record.removed()) {
-                Some(device) => super::document(self.call, device, &self.select, self.options)?,
-                None => removed(id),
+                Some(device) if self.query.has(device) => {
+                    super::document(self.call, device, &self.select, self.options)?
+                }
+                // Whether it met the conditions before is not known.
+                Some(_) => removed(id, "changed"),
+                None => removed(id, "deleted"),
             });
         }
         let at = At::Changes(after);
@@ -168,8 +171,9 @@ impl Round<'_> {
     }
 }
 
-fn removed(id: DeviceId) -> Value {
-    json!({ "id": id.to_string(), "@removed": { "reason": "deleted" } })
+/// A device that the query no longer has: it was deleted, or it has changed and does not meet the conditions.
+fn removed(id: DeviceId, reason: &str) -> Value {
+    json!({ "id": id.to_string(), "@removed": { "reason": reason } })
 }
 
 /// `GET managedDevices/delta`.
@@ -186,6 +190,7 @@ pub(in crate::graph) async fn delta(
     }
     let round = Round {
         call: &call,
+        query: Query::new(&call, conditions(&options, &SCHEMA)?),
         select: Select::new(&options.select, &SCHEMA)?,
         now: call.api.backend.clock().time.as_millis() / 1_000,
         options: &options,

@@ -91,16 +91,18 @@ impl<'a> Query<'a> {
         let next = positions.last().map(|last| last.next());
         let next = next.filter(|_| positions.len() == limit);
         let mut found = backend.rows(tenant, positions).await?;
-        if let Some(test) = &self.test {
-            found.retain(|(_, device)| test(&device.facets));
-        }
-        if let Some(filter) = &self.filter {
-            found.retain(|(_, device)| {
+        found.retain(|(_, device)| self.has(device));
+        Ok((found, next))
+    }
+
+    /// Whether a device meets every condition.
+    pub(in crate::graph) fn has(&self, device: &Device) -> bool {
+        let test = self.test.as_ref();
+        test.is_none_or(|test| test(&device.facets))
+            && self.filter.as_ref().is_none_or(|filter| {
                 let formatted = Formatted::of(device, &self.control);
                 filter.matches(&DeviceRow::new(device, &formatted))
-            });
-        }
-        Ok((found, next))
+            })
     }
 
     /// The number of matching devices.

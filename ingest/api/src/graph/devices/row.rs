@@ -10,15 +10,12 @@ use serde_json::{Map, Value as Json};
 
 use crate::backend::Device;
 use crate::odata::{Kind, Members, Property, Row, Schema, Value, ticks_from_seconds};
-use crate::times;
+use crate::times::{self, NEVER};
 
 /// The type of a row.
 pub(in crate::graph) const TYPE: &str = "#microsoft.graph.managedDevice";
 
-/// How Graph writes a date that has not happened, where null is not allowed.
-const NEVER: &str = "0001-01-01T00:00:00Z";
-
-/// The same in ticks.
+/// [`NEVER`] in ticks.
 const NEVER_TICKS: i64 = ticks_from_seconds(-62_135_596_800);
 
 /// `complianceState`, in the order of [`muster_engine::Compliance::index`].
