@@ -6,6 +6,7 @@
 //! and their times in `listen.rs`, requests of a principal in `answer.rs`, bodies in `body.rs`, passes over all devices
 //! here, export jobs in `exports.rs`.
 
+mod activity;
 mod answer;
 mod assignments;
 mod audit;
@@ -44,7 +45,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{delete, get, post};
 
 pub use self::body::BODY_BYTES_MAX as GRAPH_BODY_BYTES_MAX;
@@ -53,7 +54,6 @@ pub use self::listen::{CONNECTIONS_MAX as GRAPH_CONNECTIONS_MAX, serve as serve_
 use crate::backend::Backend;
 use crate::odata::TokenKey;
 
-use self::error::GraphError;
 use self::route::Routers;
 use self::state::GraphApi;
 pub use self::state::{DOWNLOADS_MAX, ServerNames};
@@ -107,7 +107,7 @@ impl GraphGate {
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
         match self.0.get() {
             Some(open) => answer::answer(Arc::clone(&open.api), &open.routers, request).await,
-            None => GraphError::unavailable("The server is starting; retry later.").into_response(),
+            None => answer::starting(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A request from its head to its finished response: ids, path, principal, permit, route, headers, errors.
 //!
-//! Owner: the task of the connection. Bounded: [`REQUESTS_OF_PRINCIPAL_MAX`] requests of a principal at a time, and a
-//! deadline for each. A request of a batch takes the same way ([`route`]) with the principal of its batch.
+//! Owner: the task of the connection. Bounded: [`super::permits::REQUESTS_OF_PRINCIPAL_MAX`] requests of a principal and
+//! [`super::state::REQUESTS_MAX`] of all at a time, and a deadline for each. A request of a batch takes the same way ([`route`]) with the principal of its batch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +51,17 @@ impl Ids {
     }
 }
 
+/// The answer while the server recovers: it has no clock and no ids yet.
+pub(super) fn starting() -> Response {
+    let error = GraphError::unavailable("The server is starting; retry later.");
+    let body = error.body().to_string();
+    let mut response = error.into_response();
+    response.extensions_mut().remove::<GraphError>();
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    *response.body_mut() = Body::from(body);
+    response
+}
+
 /// Answers a request.
 pub(super) async fn answer(
     api: Arc<GraphApi>,
@@ -86,6 +97,7 @@ async fn admit(
     let now = api.backend.clock().time;
     let principal = authenticate(request.headers(), &api.backend.control(), now)?;
     let permit = api.permits.take(&principal)?;
+    let permit = (permit, api.request_permit().await?);
     let origin = origin(api, &request);
     let called = call_of(api, principal, origin.into(), &request);
     let (call, path) = called.ok_or_else(unknown_path)?;

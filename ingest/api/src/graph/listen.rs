@@ -7,7 +7,6 @@
 use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -27,7 +26,8 @@ use tower::ServiceExt;
 use tower_http::compression::Compression;
 
 use super::GraphGate;
-use crate::once_per_cause::monotonic_ms;
+use super::activity::{Activity, InProgress};
+use crate::once_per_cause::{OncePerCause, monotonic_ms};
 
 /// Connections of operators and scripts.
 pub const CONNECTIONS_MAX: usize = 128;
@@ -56,14 +56,8 @@ const HEADER_BYTES_MAX: usize = 64 << 10;
 /// Requests of an HTTP/2 connection in progress.
 const STREAMS_MAX: u32 = 64;
 
-/// What a connection does.
-#[derive(Debug, Default)]
-struct Activity {
-    /// Requests in progress.
-    active: AtomicUsize,
-    /// When the last one ended, in milliseconds of the monotonic clock.
-    since: AtomicU64,
-}
+/// Errors of `accept` that the log distinguishes.
+const LOGGED_CAUSES_MAX: usize = 16;
 
 /// Serves until `stop` resolves.
 ///
@@ -80,12 +74,13 @@ pub async fn serve(
     let acceptor = TlsAcceptor::from(tls);
     let open = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stopping, is_stopping) = watch::channel(false);
+    let log = OncePerCause::new(LOGGED_CAUSES_MAX);
     let mut tasks = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
         let admitted = async {
             let permit = Arc::clone(&open).acquire_owned().await;
-            (accept(&listener).await, permit)
+            (accept(&listener, &log).await, permit)
         };
         let (stream, permit) = tokio::select! {
             () = &mut stop => break,
@@ -111,15 +106,21 @@ pub async fn serve(
     Ok(())
 }
 
-async fn accept(listener: &tokio::net::TcpListener) -> TcpStream {
+async fn accept(listener: &tokio::net::TcpListener, log: &OncePerCause<String>) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true); // responses are written whole, so Nagle's algorithm only delays them
                 return stream;
             }
-            // A failure that the client causes says nothing about the next connection, but a pause costs little.
-            Err(_) => sleep(ACCEPT_PAUSE).await,
+            Err(error) => {
+                let cause = error.to_string();
+                if let Some(suppressed) = log.permit(cause.clone(), monotonic_ms()) {
+                    tracing::warn!(cause, suppressed, "API: a connection was not accepted");
+                }
+                // A failure that the client causes says nothing about the next connection, but a pause costs little.
+                sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
@@ -140,18 +141,15 @@ impl Connection {
         let peer = stream.get_ref().0.peer_addr().ok().map(ConnectInfo);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE));
-        let activity = Arc::new(Activity::default());
-        activity.since.store(monotonic_ms(), Ordering::Relaxed);
+        let activity = Arc::new(Activity::new());
         let (gate, busy) = (Arc::clone(&self.gate), Arc::clone(&activity));
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
             // Failed sign-ins are limited by address.
             peer.map(|peer| request.extensions_mut().insert(peer));
-            let (gate, busy) = (Arc::clone(&gate), Arc::clone(&busy));
+            let (gate, in_progress) = (Arc::clone(&gate), InProgress::new(&busy));
             async move {
-                busy.active.fetch_add(1, Ordering::Relaxed);
                 let response = gate.answer(request.map(Body::new)).await;
-                busy.since.store(monotonic_ms(), Ordering::Relaxed);
-                busy.active.fetch_sub(1, Ordering::Relaxed);
+                let response = response.map(|body| in_progress.until_sent(body));
                 Ok::<_, std::convert::Infallible>(response)
             }
         });
@@ -201,9 +199,7 @@ async fn idle(activity: &Activity, open: &Semaphore) {
             0 => IDLE_UNDER_LOAD,
             _ => IDLE,
         };
-        let since = activity.since.load(Ordering::Relaxed);
-        let silent = Duration::from_millis(monotonic_ms().saturating_sub(since));
-        if activity.active.load(Ordering::Relaxed) == 0 && silent > max {
+        if activity.idle().is_some_and(|idle| idle > max) {
             return;
         }
     }

@@ -10,7 +10,7 @@ use super::auth::Principal;
 use super::error::GraphError;
 
 /// Requests of a principal in progress; further ones are refused with 429.
-pub(super) const REQUESTS_OF_PRINCIPAL_MAX: usize = 32;
+pub(super) const REQUESTS_OF_PRINCIPAL_MAX: usize = 16;
 
 /// The permits of each principal that has requests in progress.
 #[derive(Debug, Default)]

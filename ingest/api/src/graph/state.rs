@@ -16,6 +16,12 @@ use super::permits::Permits;
 use crate::backend::Backend;
 use crate::odata::TokenKey;
 
+/// Requests in progress, each with a body and a page in memory; further ones wait.
+pub(super) const REQUESTS_MAX: usize = 32;
+
+/// How long one waits for that.
+const REQUEST_WAIT: Duration = Duration::from_secs(10);
+
 /// Requests that pass over all devices or all events at a time; further ones wait.
 const SCANS_MAX: usize = 2;
 
@@ -66,6 +72,8 @@ pub(super) struct GraphApi {
     /// Authenticates the tokens in links.
     pub(super) tokens: TokenKey,
     pub(super) permits: Permits,
+    /// For requests in progress.
+    pub(super) requests: Arc<Semaphore>,
     pub(super) scans: Arc<Semaphore>,
     pub(super) jobs: Jobs,
     /// Codes that sign in once.
@@ -88,6 +96,7 @@ impl GraphApi {
             names,
             tokens,
             permits: Permits::default(),
+            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             scans: Arc::new(Semaphore::new(SCANS_MAX)),
             jobs: Jobs::default(),
             codes: Codes::default(),
@@ -95,6 +104,17 @@ impl GraphApi {
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+        }
+    }
+
+    /// The permit for a request.
+    pub(super) async fn request_permit(&self) -> Result<OwnedSemaphorePermit, GraphError> {
+        let permit = Arc::clone(&self.requests).acquire_owned();
+        match timeout(REQUEST_WAIT, permit).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(GraphError::unavailable(
+                "The server is busy with other requests; retry later.",
+            )),
         }
     }
 

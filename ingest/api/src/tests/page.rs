@@ -586,3 +586,15 @@ async fn the_stream_has_numbers_and_ends_with_the_session() {
     }
     assert!(last.starts_with("event: ended"), "{last}");
 }
+
+#[tokio::test]
+async fn before_the_server_has_recovered_every_request_is_told_to_retry() {
+    let gate = GraphGate::default();
+    let request = Request::get("/v1.0/groups").body(Body::empty()).unwrap();
+    let (head, body) = gate.answer(request).await.into_parts();
+    let body = to_bytes(body, 1 << 10).await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(head.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(head.headers["retry-after"], "1");
+    assert_eq!(body["error"]["code"], "serviceNotAvailable");
+}
