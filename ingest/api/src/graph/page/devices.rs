@@ -84,12 +84,6 @@ async fn find(call: &Call, selection: &Selection) -> Result<Found, GraphError> {
                 Some(payload) => position_of(payload).ok_or(TokenError::Invalid)?,
                 None => Position::default(),
             };
-            // Names are in the store, so a search reads devices instead of columns.
-            let _permit = if query.is_of_facets() {
-                None
-            } else {
-                Some(call.api.scan_permit().await?)
-            };
             let (found, next) = query.page(from, 0, ROWS).await?;
             let devices: Vec<_> = found.into_iter().map(|(_, device)| device).collect();
             (devices, next.map(payload_of))
