@@ -49,6 +49,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 
 pub use self::body::BODY_BYTES_MAX as GRAPH_BODY_BYTES_MAX;
+pub use self::exports::cell as csv_cell;
 pub use self::jobs::JOBS_MAX as EXPORT_JOBS_MAX;
 pub use self::listen::{CONNECTIONS_MAX as GRAPH_CONNECTIONS_MAX, serve as serve_graph};
 use crate::backend::Backend;

@@ -58,7 +58,7 @@ pub use control::{BODY_BYTES_MAX, CHANGES_LISTED_MAX};
 pub use error::ApiError;
 pub use graph::{
     DOWNLOADS_MAX, EXPORT_JOBS_MAX, GRAPH_BODY_BYTES_MAX, GRAPH_CONNECTIONS_MAX, GraphGate,
-    GraphOptions, LinkSecret, ServerNames, serve_graph,
+    GraphOptions, LinkSecret, ServerNames, csv_cell, serve_graph,
 };
 pub use once_per_cause::OncePerCause;
 pub use secrets::{TokenRequest, VALID_DAYS_DEFAULT, VALID_DAYS_MAX, new_secret};

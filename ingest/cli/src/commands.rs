@@ -3,11 +3,16 @@
 //! Thin on purpose: a command parses its arguments, calls one component, and prints the result. Data goes to standard
 //! output, everything else to standard error, so that a pipe carries data only.
 
+mod apply;
+mod audit;
 mod backup;
 mod check;
+mod completions;
+mod context;
 mod counts;
-mod device;
 mod devices;
+mod export;
+mod objects;
 mod pki;
 mod recount;
 mod restore;
@@ -16,7 +21,7 @@ mod token;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::{self, Failure};
 
@@ -44,15 +49,36 @@ enum Command {
     /// Create certificates for evaluation and tests.
     #[command(subcommand)]
     Pki(pki::PkiCommand),
-    /// Create tokens for the operators' API.
+    /// Manage contexts: the servers that commands talk to through the operators' API, and the token for each.
+    ///
+    /// They are in $XDG_CONFIG_HOME/muster/contexts.toml, which only its owner can read. A command takes the context that
+    /// --context names; otherwise, if MUSTER_SERVER is set, that server with MUSTER_CA and MUSTER_TOKEN or
+    /// MUSTER_TOKEN_FILE; otherwise the context that MUSTER_CONTEXT names; otherwise the current one.
     #[command(subcommand)]
-    Token(token::TokenCommand),
+    Context(context::ContextCommand),
+    /// List objects of a type, or show one as a row.
+    Get(objects::GetArguments),
+    /// Show one object with everything that it has.
+    Describe(objects::ObjectArguments),
+    /// Create or change objects as documents say.
+    ///
+    /// A document is of the object with its id, otherwise of the only one with its displayName, otherwise of a new one.
+    /// Prints for each whether it was created, configured or unchanged. The first refusal ends the command.
+    Apply(apply::ApplyArguments),
+    /// Delete an object.
+    Delete(objects::ObjectArguments),
+    /// List, show, explain or delete devices.
+    Devices(Box<devices::DevicesArguments>),
     /// Show the number of devices in each state.
     Counts(counts::CountsArguments),
-    /// Show one device.
-    Device(device::DeviceArguments),
-    /// List every device in a data directory that no server uses, one JSON object per line.
-    Devices(devices::DevicesArguments),
+    /// Write a report of all devices to a file.
+    Export(export::ExportArguments),
+    /// Read the audit events of a tenant.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Create, list and revoke tokens for the operators' API.
+    #[command(subcommand)]
+    Token(Box<token::TokenCommand>),
     /// Count all devices again from disk and compare the result with the server's counters.
     Recount(recount::RecountArguments),
     /// Back up the store of a running server, and recount the backup.
@@ -67,6 +93,8 @@ enum Command {
     /// Check or print a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the script with which a shell completes commands.
+    Completions(completions::CompletionsArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,15 +118,22 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Pki(command) => pki::run(&command),
-        Command::Token(command) => token::run(&command),
+        Command::Context(command) => context::run(command),
+        Command::Get(arguments) => objects::get(&arguments),
+        Command::Describe(arguments) => objects::describe(&arguments),
+        Command::Apply(arguments) => apply::run(&arguments),
+        Command::Delete(arguments) => objects::delete(&arguments),
+        Command::Devices(arguments) => devices::run(*arguments),
         Command::Counts(arguments) => counts::run(&arguments),
-        Command::Device(arguments) => device::run(&arguments),
-        Command::Devices(arguments) => devices::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Audit(command) => audit::run(&command),
+        Command::Token(command) => token::run(&command),
         Command::Recount(arguments) => recount::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
         Command::Config(ConfigCommand::Check(file)) => check::check(&file.config),
         Command::Config(ConfigCommand::Print(file)) => check::print(&file.config),
+        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
     }
 }
 

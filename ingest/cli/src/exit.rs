@@ -10,6 +10,8 @@ use muster_ingest::open_files::OpenFilesError;
 use muster_ingest::pki::tls::TlsError;
 use muster_ingest::telemetry::{self, StandardError, TelemetryError};
 
+use crate::api_client::ApiError;
+use crate::contexts::ContextError;
 use crate::ops_client::OpsError;
 use crate::pki::PkiError;
 use crate::printable::printable;
@@ -38,7 +40,7 @@ pub enum ExitCode {
     Unreachable = 8,
     /// The hard limit of open files is too low for the command.
     Limit = 9,
-    /// The server has no such tenant or device.
+    /// The server has no such tenant, device or object.
     Unknown = 10,
     /// The server refuses the request because of its configuration or of existing files.
     Refused = 11,
@@ -80,7 +82,7 @@ impl ExitCode {
             Self::Difference => "verification found a difference",
             Self::Unreachable => "server not reachable",
             Self::Limit => "limit of open files too low",
-            Self::Unknown => "tenant or device unknown",
+            Self::Unknown => "tenant, device or object unknown",
             Self::Refused => "refused by the server",
             Self::Unavailable => "server cannot answer now",
             Self::File => "file cannot be read or written",
@@ -136,9 +138,29 @@ pub enum Failure {
     /// The operating system refused a file or standard output. The operator reads the cause.
     #[error("{0}")]
     File(String),
-    /// The server did not respond, or refused the request.
+    /// The server has no such object.
+    #[error("{0}")]
+    Unknown(String),
+    /// The server does not finish. The operator waits, and repeats the command.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The operations endpoint did not respond, or refused the request.
     #[error(transparent)]
     Ops(#[from] OpsError),
+    /// The operators' API did not respond, or refused the request.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The contexts cannot be used. The operator must act.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    /// A part of what the command does has failed.
+    #[error("{place}: {failure}")]
+    At {
+        /// The part.
+        place: String,
+        /// Why.
+        failure: Box<Failure>,
+    },
 }
 
 impl Failure {
@@ -161,15 +183,29 @@ impl Failure {
             Self::DataDirectory(_) => ExitCode::DataDirectory,
             Self::Difference(_) => ExitCode::Difference,
             Self::OpenFiles(_) => ExitCode::Limit,
-            Self::Ops(OpsError::Unreachable { .. } | OpsError::Answer { .. }) => {
+            Self::Unknown(_) => ExitCode::Unknown,
+            Self::Unavailable(_) => ExitCode::Unavailable,
+            Self::Ops(OpsError::Unreachable { .. } | OpsError::Answer { .. })
+            | Self::Api(ApiError::Unreachable { .. } | ApiError::Response { .. }) => {
                 ExitCode::Unreachable
             }
-            Self::Ops(OpsError::Refused { status, .. }) => match status {
-                404 => ExitCode::Unknown,
-                500 => ExitCode::Internal,
-                503 => ExitCode::Unavailable,
-                _ => ExitCode::Refused,
-            },
+            Self::Ops(OpsError::Refused { status, .. })
+            | Self::Api(ApiError::Refused { status, .. }) => of_status(*status),
+            Self::Api(ApiError::Authority { .. } | ApiError::Certificate { .. }) => {
+                ExitCode::Certificate
+            }
+            Self::Context(ContextError::Usage(_)) => ExitCode::Usage,
+            Self::Context(ContextError::File(_)) => ExitCode::File,
+            Self::Context(ContextError::Invalid(_)) => ExitCode::Configuration,
+            Self::At { failure, .. } => failure.exit_code(),
+        }
+    }
+
+    /// The failure of a part of what the command does.
+    pub(crate) fn at(self, place: &str) -> Self {
+        Self::At {
+            place: place.to_owned(),
+            failure: Box::new(self),
         }
     }
 
@@ -185,6 +221,16 @@ impl Failure {
             Self::Configuration(faults) => faults.lines().map(|line| printable(&line)).collect(),
             other => vec![printable(&other.to_string())],
         }
+    }
+}
+
+/// The exit code of a refusal.
+const fn of_status(status: u16) -> ExitCode {
+    match status {
+        404 => ExitCode::Unknown,
+        500 => ExitCode::Internal,
+        503 => ExitCode::Unavailable,
+        _ => ExitCode::Refused,
     }
 }
 

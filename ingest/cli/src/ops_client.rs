@@ -1,4 +1,4 @@
-//! A client of the operations endpoint.
+//! A client of the operations endpoint: recount, backup, and the first token of a tenant.
 //!
 //! Blocking, without TLS: the endpoint listens on a loopback address only. Responses are bounded in time and size.
 //! Proxy variables of the environment are ignored.
@@ -22,8 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Timeout of a backup: the server copies every byte if the backup directory is on another file system.
 const BACKUP_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-/// Maximum size of a response. The counts of a thousand tenants take about one megabyte.
-const ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// Maximum size of a response.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// Why a request to a server failed.
 #[derive(Debug, thiserror::Error)]
@@ -112,12 +112,6 @@ impl OpsClient {
             agent: config.new_agent(),
             server: server.0.clone(),
         }
-    }
-
-    /// Sends a GET request for `path`, which starts with a slash and is already URL-encoded.
-    pub(crate) fn get(&self, path: &str) -> Result<Answer, OpsError> {
-        let request = self.agent.get(format!("{}{path}", self.server));
-        self.answer(request.call())
     }
 
     /// Sends a POST request without a body.

@@ -3,33 +3,25 @@
 //! Independent of the dimensions: one that a later server adds is shown without a change here. Text of the server may
 //! originate from a device, so control characters are replaced. Bounded by the size of a response.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value};
 
 use crate::printable::printable;
 
-/// Counts of several holders (tenants, and their total): plain numbers in one table, then a table per dimension (an
-/// object of numbers). Dimensions and values keep the order of their first occurrence.
-pub(crate) fn counts(holders: &[(String, &Map<String, Value>)]) -> String {
-    let names: Vec<&str> = holders.iter().map(|(name, _)| name.as_str()).collect();
-    let objects: Vec<Option<&Map<String, Value>>> =
-        holders.iter().map(|(_, counts)| Some(*counts)).collect();
-    let mut text = section("count", &names, &objects);
-    for dimension in keys(&objects) {
-        let inner: Vec<Option<&Map<String, Value>>> = objects
-            .iter()
-            .map(|counts| counts.and_then(|counts| counts.get(dimension)?.as_object()))
-            .collect();
-        if inner.iter().any(Option::is_some) {
-            text.push_str(&section(dimension, &names, &inner));
+/// Counts: plain numbers in one table, then a table per dimension (an object of numbers), in the order of the server.
+pub(crate) fn counts(counts: &Map<String, Value>) -> String {
+    let mut text = section("count", counts);
+    for (dimension, members) in counts {
+        if let Value::Object(members) = members {
+            text.push_str(&section(dimension, members));
         }
     }
     text
 }
 
-/// One object, a row per value; keys of nested objects are joined with a dot.
-pub(crate) fn object(object: &Map<String, Value>) -> String {
-    let mut table = new_table();
+/// One object, a row per value; keys of nested objects are joined with a dot, and lists of objects are numbered.
+pub(crate) fn object(object: &Map<String, Value>, width: Option<u16>) -> String {
+    let mut table = new_table(width);
     let mut lines = Vec::new();
     flatten("", object, &mut lines);
     for (name, value) in lines {
@@ -40,40 +32,71 @@ pub(crate) fn object(object: &Map<String, Value>) -> String {
 
 /// A list of objects, a row per object; their keys are the columns.
 pub(crate) fn list(elements: &[Value]) -> String {
-    let objects: Vec<Option<&Map<String, Value>>> = elements.iter().map(Value::as_object).collect();
-    let columns = keys(&objects);
-    let mut table = new_table();
+    let mut columns: Vec<String> = Vec::new();
+    for key in elements
+        .iter()
+        .filter_map(Value::as_object)
+        .flat_map(Map::keys)
+    {
+        if !columns.contains(key) {
+            columns.push(key.clone());
+        }
+    }
+    self::columns(&columns, elements, None)
+}
+
+/// These columns of a list of objects. A column is the path of a property, with dots.
+pub(crate) fn columns(columns: &[String], rows: &[Value], width: Option<u16>) -> String {
+    let mut table = new_table(width);
     table.set_header(columns.iter().map(|column| printable(column)));
-    for object in objects.iter().flatten() {
-        table.add_row(columns.iter().map(|column| cell(object.get(*column))));
+    for row in rows {
+        let values = columns.iter().map(|column| match at(row, column) {
+            // Every type is in the same namespace.
+            Some(Value::String(name)) if column == "@odata.type" => {
+                printable(name.trim_start_matches("#microsoft.graph."))
+            }
+            value => cell(value),
+        });
+        table.add_row(values);
     }
     format!("{table}\n")
 }
 
-/// A table of the numbers (not the objects) in each holder's object.
-fn section(title: &str, names: &[&str], objects: &[Option<&Map<String, Value>>]) -> String {
-    let mut table = new_table();
-    let mut header = vec![Cell::new(printable(title))];
-    header.extend(names.iter().map(|name| right(printable(name))));
-    table.set_header(header);
-    for key in keys(objects) {
-        let values: Vec<Option<&Value>> = objects
-            .iter()
-            .map(|object| object.and_then(|object| object.get(key)))
-            .collect();
-        if values.iter().flatten().all(|value| value.is_object()) {
-            continue;
-        }
-        let mut row = vec![Cell::new(printable(key))];
-        row.extend(values.into_iter().map(|value| right(cell(value))));
-        table.add_row(row);
+/// The value at a path of names with dots; in a list of objects the value of its first.
+pub(crate) fn at<'a>(row: &'a Value, path: &str) -> Option<&'a Value> {
+    // Names of annotations have dots.
+    if let Some(value) = row.get(path) {
+        return Some(value);
+    }
+    path.split('.').try_fold(row, |value, name| match value {
+        Value::Array(elements) => elements.first()?.get(name),
+        other => other.get(name),
+    })
+}
+
+/// A list of plain values as text.
+pub(crate) fn joined(elements: &[Value]) -> String {
+    let texts: Vec<_> = elements.iter().map(|element| cell(Some(element))).collect();
+    texts.join(", ")
+}
+
+/// A table of the numbers (not the objects) of an object.
+fn section(title: &str, members: &Map<String, Value>) -> String {
+    let mut table = new_table(None);
+    table.set_header([Cell::new(printable(title)), right("devices".to_owned())]);
+    for (name, value) in members.iter().filter(|(_, value)| !value.is_object()) {
+        table.add_row([Cell::new(printable(name)), right(cell(Some(value)))]);
     }
     format!("{table}\n\n")
 }
 
-fn new_table() -> Table {
+fn new_table(width: Option<u16>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(width);
+    }
     table
 }
 
@@ -81,24 +104,20 @@ fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-/// The distinct keys of the objects, in the order of their first occurrence.
-fn keys<'a>(objects: &[Option<&'a Map<String, Value>>]) -> Vec<&'a str> {
-    let mut keys: Vec<&str> = Vec::new();
-    for object in objects.iter().flatten() {
-        for key in object.keys() {
-            if !keys.contains(&key.as_str()) {
-                keys.push(key);
-            }
-        }
-    }
-    keys
-}
-
 fn flatten(prefix: &str, object: &Map<String, Value>, into: &mut Vec<(String, String)>) {
     for (name, value) in object {
         let name = format!("{prefix}{}", printable(name));
         match value {
             Value::Object(inner) => flatten(&format!("{name}."), inner, into),
+            Value::Array(elements) if elements.iter().any(Value::is_object) => {
+                for (index, element) in elements.iter().enumerate() {
+                    let name = format!("{name}[{index}]");
+                    match element {
+                        Value::Object(inner) => flatten(&format!("{name}."), inner, into),
+                        other => into.push((name, cell(Some(other)))),
+                    }
+                }
+            }
             other => into.push((name, cell(Some(other)))),
         }
     }
@@ -112,6 +131,11 @@ fn cell(value: Option<&Value>) -> String {
             Some(number) => thousands(number),
             None => number.to_string(),
         },
+        Some(Value::Array(elements)) if elements.is_empty() => "-".to_owned(),
+        Some(Value::Array(elements)) if elements.iter().any(Value::is_object) => {
+            format!("{} entries", elements.len())
+        }
+        Some(Value::Array(elements)) => joined(elements),
         Some(other) => printable(&other.to_string()),
     }
 }
@@ -133,7 +157,7 @@ fn thousands(number: u64) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{counts, list, object, thousands};
+    use super::{columns, counts, list, object, thousands};
 
     fn map(value: &Value) -> &serde_json::Map<String, Value> {
         value.as_object().unwrap()
@@ -147,30 +171,44 @@ mod tests {
 
     #[test]
     fn counts_show_every_dimension_in_the_order_of_the_server() {
-        let one = json!({"devices": 1200, "risk": {"none": 1199, "high": 1}, "novel": {"x": 3}});
-        let total = json!({"devices": 1200, "risk": {"none": 1199, "high": 1, "low": 0}});
-        let text = counts(&[
-            ("contoso".to_owned(), map(&one)),
-            ("total".to_owned(), map(&total)),
-        ]);
+        let counted =
+            json!({"devices": 1200, "risk": {"none": 1199, "high": 1}, "novel": {"x": 3}});
+        let text = counts(map(&counted));
         let at = |word: &str| {
             text.find(word)
                 .unwrap_or_else(|| panic!("{word} is missing in\n{text}"))
         };
         assert!(at("devices") < at("risk") && at("risk") < at("none"));
-        assert!(at("none") < at("high") && at("high") < at("low") && at("low") < at("novel"));
-        assert!(text.contains("1,200") && text.contains("contoso") && text.contains("total"));
+        assert!(at("none") < at("high") && at("high") < at("novel"));
+        assert!(text.contains("1,200"));
     }
 
     #[test]
     fn text_from_a_device_cannot_command_the_terminal() {
-        let device = json!({"name": "a\u{1b}[2Jb\nc", "inventory": {"model": "x", "tags": ["t"]}});
-        let text = object(map(&device));
+        let device = json!({"name": "a\u{1b}[2Jb\nc", "inventory": {"model": "x", "tags": ["t", "u"]},
+            "list": [{"a": 1}, {"a": 2}]});
+        let text = object(map(&device), None);
         assert!(!text.contains('\u{1b}'), "{text}");
+        for word in ["inventory.model", "t, u", "list[1].a"] {
+            assert!(text.contains(word), "{word} is missing in\n{text}");
+        }
         assert!(
-            text.contains("inventory.model") && text.contains("[\"t\"]"),
+            !text.contains('{') && !text.contains('"'),
+            "JSON in a cell: {text}"
+        );
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_shows_everything() {
+        let row = json!({"id": "0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01", "a": {"b": [{"c": "x"}]},
+            "@odata.type": "#microsoft.graph.iosCompliancePolicy"});
+        let names = ["id", "a.b.c", "@odata.type"].map(str::to_owned);
+        let text = columns(&names, &[row], Some(50));
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 50),
             "{text}"
         );
+        assert!(text.contains('x') && !text.contains("microsoft"), "{text}");
     }
 
     #[test]

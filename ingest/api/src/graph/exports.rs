@@ -18,7 +18,7 @@ use muster_control::{Action, Properties};
 use serde_json::{Map, Value, json};
 
 use self::file::Order;
-pub(super) use self::file::cell;
+pub use self::file::cell;
 use self::reports::Report;
 use super::body;
 use super::call::Call;

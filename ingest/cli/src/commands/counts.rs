@@ -1,52 +1,72 @@
 //! `muster counts`: the number of devices in each state.
 
-use muster_wire::TenantName;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::context::ContextArgument;
 use crate::exit::Failure;
-use crate::ops_client::{OpsClient, ServerArgument};
+use crate::objects;
+use crate::rows::{self, Format, FormatArgument};
 use crate::{output, table};
 
 /// The arguments of `muster counts`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CountsArguments {
+    /// Count by one or two dimensions, like complianceState,platform; an unknown one lists all.
+    #[arg(long, value_name = "DIMENSIONS", value_delimiter = ',')]
+    by: Vec<String>,
     #[command(flatten)]
-    server: ServerArgument,
-    /// Show only this tenant.
-    #[arg(long, value_name = "T")]
-    tenant: Option<TenantName>,
-    /// Print the server's JSON instead of tables.
-    #[arg(long)]
-    json: bool,
+    format: FormatArgument,
+    #[command(flatten)]
+    context: ContextArgument,
 }
 
 pub(super) fn run(arguments: &CountsArguments) -> Result<(), Failure> {
-    let client = OpsClient::new(&arguments.server.server);
-    // A tenant name needs no URL encoding.
-    let path = match &arguments.tenant {
-        Some(tenant) => format!("/counts?tenant={tenant}"),
-        None => "/counts".to_owned(),
-    };
-    let answer = client.get(&path)?;
-    if arguments.json {
-        return output::print(&answer.text);
+    let client = arguments.context.client()?;
+    let format = arguments.format.output;
+    let path = objects::path("muster/counts");
+    if !arguments.by.is_empty() {
+        let by = objects::encoded(&arguments.by.join(","));
+        let reply = client.get(&format!("{path}?by={by}"))?;
+        let table = reply.value.get("value").and_then(Value::as_array);
+        let table = table.ok_or_else(|| client.unexpected("\"value\" is missing"))?;
+        let mut columns: Vec<_> = arguments.by.iter().map(String::as_str).collect();
+        if let Some(Value::Object(row)) = table.first() {
+            columns = row.keys().map(String::as_str).collect();
+        }
+        return rows::list(format, &columns, table);
     }
-    let holders =
-        holders(&answer.value).ok_or_else(|| client.unexpected("\"tenants\" is missing"))?;
-    output::print(&table::counts(&holders))
+    let reply = client.get(&path)?;
+    let Value::Object(counts) = &reply.value else {
+        return Err(client.unexpected("it is not an object").into());
+    };
+    match format {
+        Format::Table => output::print(&table::counts(counts)),
+        Format::Json => rows::document(format, &[], &reply.value),
+        Format::Csv | Format::Ndjson => {
+            rows::list(format, &["group", "value", "count"], &flat(counts))
+        }
+    }
 }
 
-/// The counts by tenant, and the total unless there is exactly one tenant.
-fn holders(answer: &Value) -> Option<Vec<(String, &Map<String, Value>)>> {
-    let mut holders = Vec::new();
-    for tenant in answer.get("tenants")?.as_array()? {
-        let counts = tenant.as_object()?;
-        holders.push((counts.get("tenant")?.as_str()?.to_owned(), counts));
+/// Every count as a row.
+fn flat(counts: &Map<String, Value>) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (group, value) in counts {
+        match value {
+            Value::Object(members) => {
+                let members = members.iter();
+                rows.extend(
+                    members.map(
+                        |(value, count)| json!({"group": group, "value": value, "count": count}),
+                    ),
+                );
+            }
+            Value::Number(count) => {
+                rows.push(json!({"group": group, "value": null, "count": count}));
+            }
+            // An annotation is no count.
+            _ => (),
+        }
     }
-    if holders.len() != 1
-        && let Some(total) = answer.get("total")
-    {
-        holders.push(("total".to_owned(), total.as_object()?));
-    }
-    Some(holders)
+    rows
 }

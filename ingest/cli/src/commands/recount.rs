@@ -79,7 +79,7 @@ fn finish(report: &Map<String, Value>, text: &str, json: bool) -> Result<(), Fai
     } else {
         let mut summary = report.clone();
         summary.remove("differences");
-        output::print(&table::object(&summary))?;
+        output::print(&table::object(&summary, None))?;
         if let Some(differences) = differences.filter(|differences| !differences.is_empty()) {
             output::print(&table::list(differences))?;
         }

@@ -3,12 +3,14 @@
 //! One file per command. The tests of a running server are in `tests/acceptance`.
 
 mod config;
+mod context;
 mod ops;
 mod pki;
 mod serve;
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// How a command ended.
 struct Ended {
@@ -39,17 +41,31 @@ impl Ended {
 }
 
 fn muster(arguments: &[&str]) -> Ended {
+    muster_with(&[], "", arguments)
+}
+
+/// Runs the command with these variables, and with this text as standard input.
+fn muster_with(variables: &[(&str, &str)], input: &str, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"))
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        // The environment's proxy must not be used.
+        .env("http_proxy", "http://127.0.0.1:9")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdin = command.stdin.take().expect("it is piped");
+    // A command that reads nothing may have ended.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
     let Output {
         status,
         stdout,
         stderr,
-    } = Command::new(env!("CARGO_BIN_EXE_muster"))
-        .args(arguments)
-        .env_clear()
-        // The environment's proxy must not be used.
-        .env("http_proxy", "http://127.0.0.1:9")
-        .output()
-        .expect("the binary starts");
+    } = command.wait_with_output().expect("it ends");
     Ended {
         code: status.code().expect("no signal ends the command"),
         out: String::from_utf8(stdout).expect("standard output is UTF-8"),
@@ -68,10 +84,36 @@ fn invalid_arguments_exit_with_the_usage_code() {
         &["roll-call"][..],
         &[],
         &["serve"],
+        // No context is in use.
         &["devices"],
-        &["device", "not-a-uuid", "--tenant", "contoso"],
-        &["counts", "--tenant", "Contoso"],
-        &["counts", "--server", "https://127.0.0.1:7441"],
+        &["get", "pods"],
+        &["devices", "--data-dir", "/tmp", "--filter", "id eq '1'"],
+        &["devices", "list", "--data-dir", "/tmp", "-o", "csv"],
+        &["counts", "-o", "xml"],
+        &["token", "create", "--name", "x", "--tenant", "contoso"],
+        &["token", "create", "--name", "x", "--server", "127.0.0.1:1"],
+        &["recount", "--server", "https://127.0.0.1:7441"],
+        &[
+            "context",
+            "add",
+            "x",
+            "--server",
+            "http://a:1",
+            "--ca",
+            "a",
+            "--token-file",
+            "b",
+        ],
+        &[
+            "context",
+            "add",
+            "x",
+            "--server",
+            "https://a:1",
+            "--ca",
+            "a",
+        ],
+        &["completions", "sh"],
         &[
             "recount",
             "--data-dir",

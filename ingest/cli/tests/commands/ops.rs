@@ -1,4 +1,4 @@
-//! `muster counts`, `device` and `recount` against a server with predetermined responses.
+//! Commands of the operations endpoint against a server with predetermined responses, and of data directories.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -7,8 +7,6 @@ use std::thread::JoinHandle;
 use muster_store::{Store, StoreConfig};
 
 use crate::{muster, text};
-
-const DEVICE: &str = "0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01";
 
 /// An HTTP server that responds once. Joining the thread returns the first line of the request.
 fn answer_once(status: &'static str, body: &'static str) -> (String, JoinHandle<String>) {
@@ -35,67 +33,31 @@ fn answer_once(status: &'static str, body: &'static str) -> (String, JoinHandle<
     (url, answering)
 }
 
-const COUNTS: &str = r#"{"tenants":[{"tenant":"contoso","devices":1200,"onboarded":1100,"risk":{"none":1199,"high":1}},
-{"tenant":"fabrikam","devices":5,"onboarded":0,"risk":{"none":5,"high":0}}],"total":{"devices":1205,"onboarded":1100,"risk":{"none":1204,"high":1}}}"#;
-
-#[test]
-fn counts_are_printed_as_tables_or_as_the_json_of_the_server() {
-    let (url, answering) = answer_once("200 OK", COUNTS);
-    let ended = muster(&["counts", "--server", &url]);
-    let out = ended.done();
-    for word in [
-        "contoso", "fabrikam", "total", "devices", "1,205", "risk", "1,204",
-    ] {
-        assert!(out.contains(word), "{word} is not in\n{out}");
-    }
-    assert_eq!(answering.join().unwrap(), "GET /counts HTTP/1.1");
-
-    let (url, answering) = answer_once("200 OK", COUNTS);
-    let ended = muster(&["counts", "--server", &url, "--tenant", "contoso", "--json"]);
-    assert_eq!(ended.done(), format!("{COUNTS}\n"));
-    assert_eq!(
-        answering.join().unwrap(),
-        "GET /counts?tenant=contoso HTTP/1.1"
-    );
-}
-
-#[test]
-fn control_characters_of_a_device_do_not_reach_the_terminal() {
-    let (url, answering) = answer_once(
-        "200 OK",
-        "{\"id\":\"x\",\"inventory\":{\"model\":\"a\\u001b[2J\"}}",
-    );
-    let ended = muster(&["device", DEVICE, "--tenant", "contoso", "--server", &url]);
-    let out = ended.done();
-    assert!(
-        out.contains("inventory.model") && !out.contains('\u{1b}'),
-        "{out:?}"
-    );
-    assert_eq!(
-        answering.join().unwrap(),
-        format!("GET /devices/contoso/{DEVICE} HTTP/1.1")
-    );
-}
+/// The arguments that make a token through the operations endpoint.
+const TOKEN: [&str; 6] = ["token", "create", "--tenant", "contoso", "--name", "x"];
 
 #[test]
 fn a_refusal_by_the_server_is_one_line_with_its_reason() {
     let (url, answering) = answer_once(
         "404 Not Found",
-        r#"{"code":"notFound","message":"no such device"}"#,
+        r#"{"code":"unknownTenant","message":"no tenant\u001b[2J"}"#,
     );
-    let ended = muster(&["device", DEVICE, "--tenant", "contoso", "--server", &url]);
+    let ended = muster(&[&TOKEN[..], &["--server", &url]].concat());
     assert_eq!(
         ended.one_line(10),
-        format!("{url} answered 404: no such device")
+        format!("{url} answered 404: no tenant\u{fffd}[2J")
     );
-    answering.join().unwrap();
+    assert_eq!(
+        answering.join().unwrap(),
+        "POST /tenants/contoso/tokens HTTP/1.1"
+    );
 }
 
 #[test]
 fn an_unexpected_response_is_an_error() {
-    for body in ["hello", "[]", "{}", r#"{"tenants":[{"devices":1}]}"#] {
+    for body in ["hello", "[]", "{}", r#"{"verified":1}"#] {
         let (url, answering) = answer_once("200 OK", body);
-        let ended = muster(&["counts", "--server", &url]);
+        let ended = muster(&["recount", "--server", &url]);
         assert!(ended.one_line(8).contains("unexpected response"), "{body}");
         answering.join().unwrap();
     }
@@ -135,11 +97,7 @@ fn a_server_that_does_not_run_is_unreachable() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
     };
-    for arguments in [
-        &["counts"][..],
-        &["device", DEVICE, "--tenant", "contoso"],
-        &["recount"],
-    ] {
+    for arguments in [&["recount"][..], &TOKEN] {
         let ended = muster(&[arguments, &["--server", &unused]].concat());
         assert!(
             ended.one_line(8).contains("connection refused"),

@@ -168,7 +168,7 @@ impl Order {
 }
 
 /// A value as a cell. A text that a spreadsheet would take for a formula begins with an apostrophe.
-pub(in crate::graph) fn cell(value: &Json) -> String {
+pub fn cell(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
         Json::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
