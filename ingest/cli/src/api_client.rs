@@ -310,3 +310,40 @@ impl Iterator for Pages<'_> {
         Some(self.page(&path))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::CertificateError;
+    use ureq::Body;
+    use ureq::http::{Method, Response};
+
+    use super::{certificate, retry_after};
+
+    #[test]
+    fn a_certificate_that_is_refused_says_what_to_change() {
+        for (error, advice) in [
+            (CertificateError::UnknownIssuer, "--ca"),
+            (CertificateError::NotValidForName, "--server"),
+            (CertificateError::Expired, "issue another one"),
+        ] {
+            let text = certificate(&error);
+            assert!(text.contains(advice), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_not_begun_or_only_reads_is_sent_again() {
+        let wait = |method: Method, status: u16, after: &str| {
+            let response = Response::builder().status(status);
+            let response = response.header("Retry-After", after);
+            let response = response.body(Body::builder().data("")).unwrap();
+            retry_after(&method, &response).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait(Method::GET, 503, "1"), Some(1));
+        assert_eq!(wait(Method::POST, 429, "30"), Some(30));
+        assert_eq!(wait(Method::POST, 503, "1"), None);
+        assert_eq!(wait(Method::GET, 429, "31"), None);
+        assert_eq!(wait(Method::GET, 503, "soon"), None);
+        assert_eq!(wait(Method::GET, 500, "1"), None);
+    }
+}

@@ -129,9 +129,10 @@ fn update(
     content.remove("id");
     let mut changed = false;
     if differs(&Value::Object(content.clone()), Some(&found.document)) {
-        changed |= patch(client, resource, found, content, headers)?;
+        changed = patch(client, resource, found, content, headers)?;
     }
     let path = objects::path_of(resource, &found.id);
+    let mut parts_sent = 0;
     for (part, sent) in of_parts {
         if sent.is_null() || !differs(&sent, found.document.get(part.property)) {
             continue;
@@ -140,7 +141,12 @@ fn update(
         body.insert(part.parameter.to_owned(), sent);
         let path = format!("{path}/{}", part.action);
         client.post(&path, &Value::Object(body), headers)?;
-        changed = true;
+        parts_sent += 1;
+    }
+    if parts_sent > 0 {
+        // The server may read a part differently from how it was written, as what the object has already.
+        let now = objects::by_id(client, resource, &found.id)?;
+        changed = now.is_none_or(|now| now.etag != found.etag);
     }
     Ok(changed)
 }

@@ -47,7 +47,7 @@ pub(super) struct ExportArguments {
     /// Only the rows that fulfil this condition of OData, over the columns.
     #[arg(long, value_name = "ODATA")]
     filter: Option<String>,
-    /// The file to write or replace; by default standard output.
+    /// The file to write or replace; by default, and for -, standard output.
     #[arg(short = 'o', long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -121,16 +121,18 @@ fn unpack(client: &ApiClient, archive: File, out: Option<&Path>) -> Result<(), F
         return Err(bad(&format!("{} files", archive.len())));
     }
     let mut file = archive.by_index(0).map_err(|error| bad(&error))?;
-    match out {
-        Some(out) => write(&mut file, out)
-            .map_err(|error| Failure::File(format!("cannot write {}: {error}", out.display()))),
-        None => match io::copy(&mut file, &mut io::stdout().lock()) {
-            // A closed pipe (as of `head`) is not an error.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::File(format!(
-                "cannot write to standard output: {error}"
-            ))),
-            _ => Ok(()),
-        },
+    if let Some(out) = out.filter(|out| *out != Path::new("-")) {
+        let written = write(&mut file, out);
+        return written
+            .map_err(|error| Failure::File(format!("cannot write {}: {error}", out.display())));
+    }
+    let mut output = io::stdout().lock();
+    match io::copy(&mut file, &mut output).and_then(|_| output.flush()) {
+        // A closed pipe (as of `head`) is not an error.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::File(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        _ => Ok(()),
     }
 }
 

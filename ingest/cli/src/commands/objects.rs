@@ -9,6 +9,7 @@ use crate::objects::{self, Found, QueryArguments};
 use crate::output;
 use crate::resources::{Access, Resource};
 use crate::rows::{self, Format, FormatArgument, Rows};
+use crate::table;
 
 /// The arguments of `muster get`.
 #[derive(Debug, Args)]
@@ -18,7 +19,7 @@ pub(super) struct GetArguments {
     #[arg(value_name = "TYPE", value_parser = Resource::named)]
     resource: &'static Resource,
     /// The id or the name of one object.
-    #[arg(value_name = "ID|NAME")]
+    #[arg(value_name = "ID|NAME", conflicts_with_all = ["filter", "search", "order_by", "top"])]
     object: Option<String>,
     #[command(flatten)]
     query: QueryArguments,
@@ -55,7 +56,16 @@ pub(super) fn get(arguments: &GetArguments) -> Result<(), Failure> {
             printed.page(&[found.document])?;
             printed.end()
         }
-        format => rows::document(format, &columns, &found.document),
+        format if arguments.query.select.is_empty() => {
+            rows::document(format, &columns, &found.document)
+        }
+        format => {
+            let selected = columns.iter().filter_map(|column| {
+                let value = table::at(&found.document, column)?;
+                Some((column.clone(), value.clone()))
+            });
+            rows::document(format, &columns, &selected.collect())
+        }
     }
 }
 
@@ -73,7 +83,9 @@ pub(super) fn list(
         _ => {
             let properties = columns.iter().filter(|column| !column.starts_with('@'));
             let properties = properties.map(|column| column.split('.').next().unwrap_or(column));
-            properties.map(str::to_owned).collect()
+            let mut properties: Vec<_> = properties.map(str::to_owned).collect();
+            properties.dedup();
+            properties
         }
     };
     let mut left = query.top.unwrap_or(u64::MAX);

@@ -87,6 +87,7 @@ fn invalid_arguments_exit_with_the_usage_code() {
         // No context is in use.
         &["devices"],
         &["get", "pods"],
+        &["get", "policies", "x", "--filter", "id eq '1'"],
         &["devices", "--data-dir", "/tmp", "--filter", "id eq '1'"],
         &["devices", "list", "--data-dir", "/tmp", "-o", "csv"],
         &["counts", "-o", "xml"],

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{Installation, Server, muster, text};
+use super::{CommandOutput, Installation, Server, muster, text};
+use crate::muster::Muster;
 
 /// A client with a token.
 #[derive(Debug)]
@@ -61,6 +62,22 @@ impl Graph {
             ca: place.path("pki/ca.pem"),
             token: token.to_owned(),
         }
+    }
+
+    /// The variables of the environment with which `muster` uses this server and token.
+    pub fn variables(&self) -> [(&'static str, String); 3] {
+        [
+            ("MUSTER_SERVER", self.base.clone()),
+            ("MUSTER_CA", text(&self.ca).to_owned()),
+            ("MUSTER_TOKEN", self.token.clone()),
+        ]
+    }
+
+    /// Runs a command of `muster` with them.
+    pub fn muster(&self, arguments: &[&str]) -> CommandOutput {
+        let mut command = Muster::beside_this_test().command(arguments);
+        let output = command.envs(self.variables()).output();
+        CommandOutput::from_output(output.expect("the binary starts"))
     }
 
     /// Sends a request; `path` begins with the version.

@@ -264,10 +264,19 @@ fn no_space() -> File {
     full.expect("Linux has /dev/full")
 }
 
+/// Variables of the environment of a command.
+type Variables<'a> = &'a [(&'static str, String)];
+
 /// Runs a command and returns its exit code and standard error.
 #[track_caller]
-fn run(arguments: &[&str], out: impl Into<Stdio>, err: impl Into<Stdio>) -> (Option<i32>, String) {
+fn run(
+    arguments: &[&str],
+    variables: Variables<'_>,
+    out: impl Into<Stdio>,
+    err: impl Into<Stdio>,
+) -> (Option<i32>, String) {
     let mut command = Muster::beside_this_test().command(arguments);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     let output = command.stdout(out).stderr(err).output();
     let Output { status, stderr, .. } = output.expect("the binary starts");
     (
@@ -277,8 +286,8 @@ fn run(arguments: &[&str], out: impl Into<Stdio>, err: impl Into<Stdio>) -> (Opt
 }
 
 #[track_caller]
-fn fails_without_space(command: &[&str]) {
-    let (code, err) = run(command, no_space(), Stdio::piped());
+fn fails_without_space(command: &[&str], variables: Variables<'_>) {
+    let (code, err) = run(command, variables, no_space(), Stdio::piped());
     assert_eq!(code, Some(13), "{command:?}: {err}");
     let reason = "muster: cannot write to standard output: No space left on device";
     assert!(err.starts_with(reason), "{command:?}: {err}");
@@ -286,10 +295,10 @@ fn fails_without_space(command: &[&str]) {
 }
 
 #[track_caller]
-fn succeeds_without_reader(command: &[&str]) {
+fn succeeds_without_reader(command: &[&str], variables: Variables<'_>) {
     let (reader, writer) = io::pipe().expect("a pipe can be created");
     drop(reader);
-    let ended = run(command, writer, Stdio::piped());
+    let ended = run(command, variables, writer, Stdio::piped());
     assert_eq!(ended, (Some(0), String::new()), "{command:?}");
 }
 
@@ -308,10 +317,13 @@ fn x6_a_command_that_cannot_print_has_its_documented_exit_code() {
     session.acknowledged(1);
     session.goodbye();
     let (ops, id) = (server.ops.base.clone(), device(1).to_string());
-    let while_serving: [&[&str]; 6] = [
-        &["counts", "--server", &ops],
-        &["counts", "--server", &ops, "--json"],
-        &["device", &id, "--tenant", "contoso", "--server", &ops],
+    let variables = Graph::new(&place, &server, "contoso", "Administrator").variables();
+    let while_serving: [&[&str]; 8] = [
+        &["counts"],
+        &["counts", "-o", "json"],
+        &["devices", "-o", "csv"],
+        &["devices", "show", &id],
+        &["export", "Devices"],
         &["recount", "--server", &ops],
         &["config", "check", "--config", config],
         &["config", "print", "--config", config],
@@ -321,23 +333,23 @@ fn x6_a_command_that_cannot_print_has_its_documented_exit_code() {
         &["recount", "--data-dir", text(&data)],
     ];
     for command in while_serving {
-        fails_without_space(command);
-        succeeds_without_reader(command);
+        fails_without_space(command, &variables);
+        succeeds_without_reader(command, &variables);
     }
     server.stop();
     for command in of_a_directory {
-        fails_without_space(command);
-        succeeds_without_reader(command);
+        fails_without_space(command, &[]);
+        succeeds_without_reader(command, &[]);
     }
-    fails_without_space(&["pki", "init", "--out", text(&place.path("pki-1"))]);
-    succeeds_without_reader(&["pki", "init", "--out", text(&place.path("pki-2"))]);
+    fails_without_space(&["pki", "init", "--out", text(&place.path("pki-1"))], &[]);
+    succeeds_without_reader(&["pki", "init", "--out", text(&place.path("pki-2"))], &[]);
 
     let missing = ["config", "check", "--config", "/missing"];
     for out in [Stdio::null(), no_space().into()] {
-        assert_eq!(run(&missing, out, no_space()).0, Some(3));
+        assert_eq!(run(&missing, &[], out, no_space()).0, Some(3));
     }
     let refused = ["serve", "--config", config];
     fs::remove_file(place.path("pki/server.key")).expect("the file exists");
 
-    assert_eq!(run(&refused, no_space(), no_space()).0, Some(4));
+    assert_eq!(run(&refused, &[], no_space(), no_space()).0, Some(4));
 }

@@ -5,6 +5,7 @@
 mod backup;
 mod bad_input;
 mod changes;
+mod commands;
 mod counting;
 mod deferred_deletion;
 mod devices;
