@@ -310,7 +310,11 @@ fn of_environment() -> Result<Option<Context>, ContextError> {
     };
     let server = server.parse();
     let server = server.map_err(|problem| wrong(SERVER_VARIABLE, problem))?;
-    let missing = |name| wrong(name, format!("{SERVER_VARIABLE} needs it too"));
+    let missing = |name| {
+        let message =
+            format!("the environment variable {name} is missing: {SERVER_VARIABLE} needs it");
+        ContextError::Usage(message)
+    };
     let ca = variable(CA_VARIABLE)?.ok_or_else(|| missing(CA_VARIABLE))?;
     let token = match (variable(TOKEN_VARIABLE)?, variable(TOKEN_FILE_VARIABLE)?) {
         (Some(text), _) => {

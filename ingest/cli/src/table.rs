@@ -105,7 +105,11 @@ fn right(text: String) -> Cell {
 }
 
 fn flatten(prefix: &str, object: &Map<String, Value>, into: &mut Vec<(String, String)>) {
-    for (name, value) in object {
+    // Which document of the API it is says nothing about the object.
+    let shown = object
+        .iter()
+        .filter(|(name, _)| !name.ends_with("@odata.context"));
+    for (name, value) in shown {
         let name = format!("{prefix}{}", printable(name));
         match value {
             Value::Object(inner) => flatten(&format!("{name}."), inner, into),
@@ -117,6 +121,10 @@ fn flatten(prefix: &str, object: &Map<String, Value>, into: &mut Vec<(String, St
                         other => into.push((name, cell(Some(other)))),
                     }
                 }
+            }
+            Value::Array(elements) if !elements.is_empty() => {
+                let lines: Vec<_> = elements.iter().map(|element| cell(Some(element))).collect();
+                into.push((name, lines.join("\n")));
             }
             other => into.push((name, cell(Some(other)))),
         }
@@ -189,7 +197,7 @@ mod tests {
             "list": [{"a": 1}, {"a": 2}]});
         let text = object(map(&device), None);
         assert!(!text.contains('\u{1b}'), "{text}");
-        for word in ["inventory.model", "t, u", "list[1].a"] {
+        for word in ["inventory.model", "│ t ", "│ u ", "list[1].a"] {
             assert!(text.contains(word), "{word} is missing in\n{text}");
         }
         assert!(

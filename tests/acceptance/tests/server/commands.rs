@@ -191,25 +191,6 @@ fn objects_are_applied_read_and_deleted_by_name() {
     }
     assert_eq!(operator.json(&["get", "settings"])["secureByDefault"], true);
 
-    // A refusal says which document, and every fault of it.
-    let faults = r##"{"@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "bad",
-        "deviceThreatProtectionRequiredSecurityLevel": "none", "colour": "red"}"##;
-    let refused = operator.apply(&format!("[{policy},{faults}]"));
-    assert_eq!(
-        (refused.code, last_words(&refused.out)),
-        (11, vec!["unchanged"])
-    );
-    for word in [
-        "document 2 (bad)",
-        "400 BadRequest",
-        "colour",
-        "SecurityLevel",
-        "request-id",
-    ] {
-        assert!(refused.err.contains(word), "{word}: {}", refused.err);
-    }
-    assert_eq!(refused.err.lines().count(), 1, "{}", refused.err);
-
     let deleted = operator.done(&["delete", "policy", "Windows risk"]);
     assert_eq!(last_words(&deleted), ["deleted"]);
     let gone = operator.run(&["describe", "policy", "Windows risk"]);
@@ -225,6 +206,31 @@ fn objects_are_applied_read_and_deleted_by_name() {
             .contains(",admin,delete devicecompliancepolicy,"),
         "{events}"
     );
+}
+
+#[test]
+fn a_document_that_is_refused_is_named_with_every_fault() {
+    let operator = Operator::new(0);
+    let tag = r##"{"@odata.type": "#microsoft.graph.roleScopeTag", "displayName": "north"}"##;
+    let faults = r##"{"@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "bad",
+        "deviceThreatProtectionRequiredSecurityLevel": "none", "colour": "red"}"##;
+    let refused = operator.apply(&format!("[{tag},{faults}]"));
+    assert_eq!(
+        (refused.code, last_words(&refused.out)),
+        (11, vec!["created"])
+    );
+    for word in [
+        "document 2 (bad)",
+        "400 BadRequest",
+        "colour",
+        "SecurityLevel",
+        "request-id",
+    ] {
+        assert!(refused.err.contains(word), "{word}: {}", refused.err);
+    }
+    assert_eq!(refused.err.lines().count(), 1, "{}", refused.err);
+    let again = operator.apply(tag);
+    assert_eq!(last_words(&again.out), ["unchanged"], "{}", again.err);
 }
 
 #[test]
@@ -287,14 +293,18 @@ fn devices_are_listed_over_several_pages_in_every_format() {
     assert_eq!(csv.lines().count(), 1_701);
     let wrong = operator.run(&["devices", "--filter", "colour eq 'red'", "-o", "json"]);
     assert!(wrong.one_fault(11).contains("colour"), "{}", wrong.err);
+}
 
+#[test]
+fn a_device_is_explained_and_deleted_and_the_rest_is_counted_and_exported() {
+    let operator = Operator::new(NAMED);
     let one = operator.json(&["devices", "show", "=FIN,0007"]);
     assert_eq!(one["id"], json!(device(7).to_string()));
     let why = operator.done(&["devices", "why", one["id"].as_str().unwrap()]);
     assert!(why.contains("compliance is compliant"), "{why}");
     let deleted = operator.done(&["devices", "delete", "=FIN,0007"]);
     assert_eq!(last_words(&deleted), ["deleted"]);
-    let left = FLEET - 1;
+    let left = NAMED - 1;
     assert_eq!(operator.json(&["counts"])["devices"], left);
     let by = operator.json(&["counts", "--by", "complianceState,platform"]);
     let counted = by.as_array().expect("rows").iter();
