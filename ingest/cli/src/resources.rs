@@ -274,7 +274,10 @@ impl Resource {
                 || is_one(resource.singular)
                 || resource.aliases.iter().any(|alias| is_one(alias))
         });
-        found.ok_or_else(|| format!("it is one of {}, or its name in Graph", Self::names()))
+        found.ok_or_else(|| {
+            let names: Vec<_> = Self::names().collect();
+            format!("it is one of {}, or its name in Graph", names.join(", "))
+        })
     }
 
     /// The type of a document, by its `@odata.type`.
@@ -294,9 +297,8 @@ impl Resource {
     }
 
     /// The names of all types.
-    pub(crate) fn names() -> String {
-        let names: Vec<_> = RESOURCES.iter().map(|resource| resource.name).collect();
-        names.join(", ")
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        RESOURCES.iter().map(|resource| resource.name)
     }
 
     /// The columns of a table.

@@ -197,7 +197,7 @@ mod tests {
             "list": [{"a": 1}, {"a": 2}]});
         let text = object(map(&device), None);
         assert!(!text.contains('\u{1b}'), "{text}");
-        for word in ["inventory.model", "│ t ", "│ u ", "list[1].a"] {
+        for word in ["inventory.model", "┆ t ", "┆ u ", "list[1].a"] {
             assert!(text.contains(word), "{word} is missing in\n{text}");
         }
         assert!(

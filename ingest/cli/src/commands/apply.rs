@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use self::difference::differs;
 use self::input::Document;
 use super::context::ContextArgument;
-use super::objects::line;
+use super::objects::{TypeParser, line};
 use crate::api_client::{ApiClient, Headers};
 use crate::exit::Failure;
 use crate::objects::{self, Found};
@@ -30,7 +30,7 @@ pub(super) struct ApplyArguments {
     #[arg(short = 'f', long, value_name = "FILE")]
     file: PathBuf,
     /// The type of the documents that do not tell it by @odata.type.
-    #[arg(long = "type", value_name = "TYPE", value_parser = Resource::named)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = TypeParser)]
     resource: Option<&'static Resource>,
     /// Also store rules that Muster does not evaluate; the objects list them in musterNotEvaluated.
     #[arg(long)]

@@ -1,6 +1,9 @@
 //! `muster get`, `describe` and `delete`: objects of any type, by id or name.
 
-use clap::Args;
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Args, Command};
 
 use super::context::ContextArgument;
 use crate::api_client::ApiClient;
@@ -11,12 +14,32 @@ use crate::resources::{Access, Resource};
 use crate::rows::{self, Format, FormatArgument, Rows};
 use crate::table;
 
+/// Parses the name of a type, and tells help and shells the names that there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TypeParser;
+
+impl TypedValueParser for TypeParser {
+    type Value = &'static Resource;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Self::Value, clap::Error> {
+        TypedValueParser::parse_ref(&Resource::named, command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Resource::names().map(PossibleValue::new)))
+    }
+}
+
 /// The arguments of `muster get`.
 #[derive(Debug, Args)]
 pub(super) struct GetArguments {
-    /// The type of the objects: policies, groups, filters, scope-tags, roles, role-assignments, connectors, settings,
-    /// export-jobs, devices, tokens, audit-events, or the name of the type in Graph.
-    #[arg(value_name = "TYPE", value_parser = Resource::named)]
+    /// The type of the objects, also in the singular, or by its name in Graph.
+    #[arg(value_name = "TYPE", value_parser = TypeParser)]
     resource: &'static Resource,
     /// The id or the name of one object.
     #[arg(value_name = "ID|NAME", conflicts_with_all = ["filter", "search", "order_by", "top"])]
@@ -33,7 +56,7 @@ pub(super) struct GetArguments {
 #[derive(Debug, Args)]
 pub(super) struct ObjectArguments {
     /// The type of the object, as for `muster get`.
-    #[arg(value_name = "TYPE", value_parser = Resource::named)]
+    #[arg(value_name = "TYPE", value_parser = TypeParser)]
     resource: &'static Resource,
     /// The id or the name of the object; the settings have neither.
     #[arg(value_name = "ID|NAME")]

@@ -29,25 +29,26 @@ pub(super) fn read(
     let values = values(&text).map_err(|problem| Failure::Usage(format!("{name}: {problem}")))?;
     let documents = documents(values, fallback);
     let documents = documents.map_err(|problem| Failure::Usage(format!("{name}, {problem}")))?;
-    match documents.is_empty() {
-        true => Err(Failure::Usage(format!("{name} has no document"))),
-        false => Ok(documents),
+    if documents.is_empty() {
+        return Err(Failure::Usage(format!("{name} has no document")));
     }
+    Ok(documents)
 }
 
 fn text_of(file: &Path) -> Result<(String, String), Failure> {
-    let name = match file == Path::new("-") {
-        true => "standard input".to_owned(),
-        false => file.display().to_string(),
+    let is_input = file == Path::new("-");
+    let name = if is_input {
+        "standard input".to_owned()
+    } else {
+        file.display().to_string()
     };
     let mut text = String::new();
-    let read = match file == Path::new("-") {
-        true => std::io::stdin()
-            .lock()
-            .take(FILE_BYTES_MAX + 1)
-            .read_to_string(&mut text),
-        false => std::fs::File::open(file)
-            .and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)),
+    let read = if is_input {
+        let input = std::io::stdin().lock();
+        input.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)
+    } else {
+        let opened = std::fs::File::open(file);
+        opened.and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
     };
     read.map_err(|error| Failure::File(format!("cannot read {name}: {error}")))?;
     if text.len() as u64 > FILE_BYTES_MAX {
