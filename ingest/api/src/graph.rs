@@ -27,6 +27,10 @@ mod groups;
 mod jobs;
 mod listen;
 mod objects;
+mod openapi;
+mod operation;
+mod operations;
+mod own_types;
 mod page;
 mod path;
 mod permits;
@@ -42,11 +46,9 @@ mod tokens;
 
 use std::sync::{Arc, OnceLock};
 
-use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::Request;
 use axum::response::Response;
-use axum::routing::{delete, get, post};
 
 pub use self::body::BODY_BYTES_MAX as GRAPH_BODY_BYTES_MAX;
 pub use self::exports::cell as csv_cell;
@@ -83,6 +85,8 @@ pub struct GraphOptions {
 struct Open {
     api: Arc<GraphApi>,
     routers: Routers,
+    /// The OpenAPI document.
+    document: Bytes,
 }
 
 /// Answers for the API until the server has recovered.
@@ -97,9 +101,10 @@ impl GraphGate {
             Open {
                 api: Arc::new(GraphApi::new(backend, options.names, tokens)),
                 routers: Routers {
-                    resources: router(),
+                    resources: operations::router(),
                     pages: page::router(),
                 },
+                document: openapi::document(&operations::all()).to_string().into(),
             }
         });
     }
@@ -107,96 +112,9 @@ impl GraphGate {
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
         match self.0.get() {
+            Some(open) if openapi::is_of(&request) => openapi::answer(&open.document),
             Some(open) => answer::answer(Arc::clone(&open.api), &open.routers, request).await,
             None => answer::starting(),
         }
     }
-}
-
-/// Every route. Paths are in the form of `path.rs`, without the version.
-fn router() -> Router {
-    Router::new()
-        .merge(objects::routes())
-        .merge(devices())
-        .merge(reports())
-        .route(
-            "/devicemanagement",
-            get(settings::parent).patch(settings::patch),
-        )
-        .route("/devicemanagement/settings", get(settings::read))
-        .route(
-            "/devicemanagement/devicecompliancepolicies/{id}/assign",
-            post(assignments::assign),
-        )
-        .route(
-            "/devicemanagement/devicecompliancepolicies/{id}/assignments",
-            get(assignments::list),
-        )
-        .route(
-            "/devicemanagement/devicecompliancepolicies/{id}/scheduleactionsforrules",
-            post(assignments::schedule),
-        )
-        .route("/groups/{id}/members", get(groups::members))
-        .route("/groups/{id}/members/$count", get(groups::count))
-        .route("/groups/{id}/members/$ref", post(groups::add))
-        .route("/groups/{id}/members/{member}/$ref", delete(groups::remove))
-        .route("/muster/tokens", get(tokens::list).post(tokens::create))
-        .route("/muster/tokens/{id}", delete(tokens::revoke))
-        .route("/muster/signincodes", post(sign_in_codes::create))
-}
-
-fn devices() -> Router {
-    let at = |path: &str| format!("/devicemanagement/manageddevices{path}");
-    Router::new()
-        .route(&at(""), get(devices::list))
-        .route(&at("/$count"), get(devices::count))
-        .route(&at("/delta"), get(devices::delta::delta))
-        .route(
-            &at("/{id}"),
-            get(devices::one)
-                .patch(devices::patch)
-                .delete(devices::delete),
-        )
-        .route(
-            &at("/{id}/devicecompliancepolicystates"),
-            get(devices::policy_states),
-        )
-        .route(
-            &at("/{id}/devicecompliancepolicystates/{state}/settingstates"),
-            get(devices::setting_states),
-        )
-        .route("/muster/devices/{id}/why", get(devices::reasons))
-}
-
-fn reports() -> Router {
-    let at = |path: &str| format!("/devicemanagement/{path}");
-    Router::new()
-        .route(&at("manageddeviceoverview"), get(summaries::overview))
-        .route(
-            &at("devicecompliancepolicydevicestatesummary"),
-            get(summaries::compliance),
-        )
-        .route(
-            &at("devicecompliancepolicysettingstatesummaries"),
-            get(summaries::settings),
-        )
-        .route(
-            &at("advancedthreatprotectiononboardingstatesummary"),
-            get(summaries::onboarding),
-        )
-        .route(&at("auditevents"), get(audit::list))
-        .route(
-            &at("auditevents/getauditcategories"),
-            get(audit::categories),
-        )
-        .route(&at("auditevents/{id}"), get(audit::one))
-        .route(
-            &at("reports/exportjobs"),
-            get(exports::list).post(exports::create),
-        )
-        .route(
-            &at("reports/exportjobs/{id}"),
-            get(exports::one).delete(exports::delete),
-        )
-        .route("/muster/counts", get(summaries::counts))
 }

@@ -5,6 +5,7 @@ mod documents;
 mod errors;
 mod fixture;
 mod groups;
+mod openapi;
 mod page;
 mod routes;
 mod socket;

@@ -4,7 +4,7 @@
 //! document that was read can be sent back. Any other unknown name is a fault, and so is a reference (`@odata.bind`)
 //! that the command does not take.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::fault::{FaultKind, Faults};
 use crate::limits::{KNOWN_NAMES_MAX, SHOWN_NAME_MAX};
@@ -184,13 +184,33 @@ pub(crate) fn full_type(name: &str) -> String {
     format!("{NAMESPACE}{name}")
 }
 
+/// The JSON Schema of an object with these properties. As in [`Document::finish`], annotations are ignored, and any other
+/// name is a fault.
+pub(crate) fn document_schema(properties: Properties, required: &[&str]) -> Json {
+    let mut schema = json!({ "type": "object", "properties": properties });
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema["patternProperties"] = json!({ "^(?!.*@odata\\.bind$).*@": {} });
+    schema["additionalProperties"] = false.into();
+    schema
+}
+
+/// A JSON Schema with the comment of its property as description.
+pub(crate) fn described(mut schema: Json, comment: &str) -> Json {
+    schema["description"] = comment.trim().replace('\\', "").into();
+    schema
+}
+
 /// Declares the properties that operators set on an object: each with its name in Graph, type and default. They are
 /// read, shown and stored in the order of their declaration.
 macro_rules! properties {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $text:literal, $default:expr;)+ }) => {
+    ($(#[$meta:meta])* $name:ident {
+        $($(#[doc = $doc:literal])* $field:ident: $type:ty = $text:literal, $default:expr;)+
+    }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct $name { $($(#[$doc])* pub $field: $type),+ }
+        pub struct $name { $($(#[doc = $doc])* pub $field: $type),+ }
 
         impl $name {
             /// The properties of `base`, replaced by those that the document has.
@@ -201,6 +221,17 @@ macro_rules! properties {
             /// Adds the properties to a document.
             pub(crate) fn show(&self, into: &mut $crate::document::Properties) {
                 $(into.insert($text.to_owned(), $crate::value::Value::show(&self.$field));)+
+            }
+
+            /// The JSON Schema of each property, by its name.
+            pub(crate) fn json_schemas() -> $crate::document::Properties {
+                let mut schemas = $crate::document::Properties::new();
+                $(
+                    let schema = <$type as $crate::value::Value>::json_schema();
+                    let schema = $crate::document::described(schema, concat!($($doc),*));
+                    schemas.insert($text.to_owned(), schema);
+                )+
+                schemas
             }
         }
 

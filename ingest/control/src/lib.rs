@@ -36,13 +36,14 @@ pub use history::{History, Page, Scope};
 pub use id::{ALL_DEVICES, ALL_USERS, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
 pub use object::{
     ActionName, ActionType, AssignmentFilter, Assignments, CollectionId, CompliancePolicy,
-    Connector, Copies, DeviceProperties, FilterManagementType, FilterMode, FilterOperator,
-    FilterPlatform, FilterProperties, FilterProperty, FilterRule, FilterText, Filtered, Group,
-    GroupIds, GroupProperties, GroupTypes, Key, MailEnabled, MailNickname, MembershipRule, Object,
-    OwnerType, PolicyProperties, ProcessingState, Requirements, RoleAssignment,
-    RoleAssignmentProperties, RoleDefinition, RolePermissions, RuleError, RuleProblem,
-    ScheduledAction, ScheduledActions, ScopeTag, ScopeTagId, ScopeTagIdError, ScopeTags, ScopeType,
-    SecretHash, SecurityEnabled, Subclass, Target, Template, TenantObject, TenantSettings, Token,
+    Connector, Copies, DeviceProperties, DocumentType, FilterManagementType, FilterMode,
+    FilterOperator, FilterPlatform, FilterProperties, FilterProperty, FilterRule, FilterText,
+    Filtered, Group, GroupIds, GroupProperties, GroupTypes, Key, MailEnabled, MailNickname,
+    MembershipRule, Object, OwnerType, PolicyProperties, ProcessingState, Requirements,
+    RoleAssignment, RoleAssignmentProperties, RoleDefinition, RolePermissions, RuleError,
+    RuleProblem, ScheduledAction, ScheduledActions, ScopeTag, ScopeTagId, ScopeTagIdError,
+    ScopeTags, ScopeType, SecretHash, SecurityEnabled, Subclass, Target, Template, TenantObject,
+    TenantSettings, Token,
 };
 pub use reference::reference;
 pub use role::{Action, BuiltInRole};

@@ -7,6 +7,7 @@ mod actions;
 mod assignments;
 mod connector;
 mod device;
+mod document_type;
 mod filter;
 mod group;
 mod key;
@@ -27,6 +28,7 @@ pub use self::assignments::{Assignments, CollectionId, FilterMode, Filtered, Tar
 pub use self::connector::Connector;
 pub(crate) use self::device::COMPUTED_OF_DEVICE;
 pub use self::device::{DeviceProperties, OwnerType};
+pub use self::document_type::DocumentType;
 pub use self::filter::{
     AssignmentFilter, FilterManagementType, FilterOperator, FilterPlatform, FilterProperties,
     FilterProperty, FilterRule, FilterText, RuleError, RuleProblem,

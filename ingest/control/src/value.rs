@@ -3,7 +3,7 @@
 //! The length of a text is counted in characters, as in Graph. The names of choices are read in any case and written as
 //! in Graph.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::bytes::{EntryError, Reader, Stored, put_text};
 use crate::id::{ObjectId, ObjectIdError};
@@ -24,6 +24,9 @@ pub(crate) trait Value: Stored + Clone {
 
     /// The value as JSON.
     fn show(&self) -> Json;
+
+    /// The JSON Schema of the values.
+    fn json_schema() -> Json;
 }
 
 /// A text of `MIN` to `MAX` characters.
@@ -88,6 +91,13 @@ impl<const MIN: usize, const MAX: usize> Value for Text<MIN, MAX> {
     fn show(&self) -> Json {
         self.as_str().into()
     }
+
+    fn json_schema() -> Json {
+        match MIN {
+            0 => json!({ "type": ["string", "null"], "maxLength": MAX }),
+            _ => json!({ "type": "string", "minLength": MIN, "maxLength": MAX }),
+        }
+    }
 }
 
 /// A whole number from `MIN` to `MAX`.
@@ -134,6 +144,10 @@ impl<const MIN: u32, const MAX: u32> Value for Number<MIN, MAX> {
     fn show(&self) -> Json {
         self.0.into()
     }
+
+    fn json_schema() -> Json {
+        json!({ "type": "integer", "minimum": MIN, "maximum": MAX })
+    }
 }
 
 impl Value for ObjectId {
@@ -148,6 +162,10 @@ impl Value for ObjectId {
     fn show(&self) -> Json {
         self.to_string().into()
     }
+
+    fn json_schema() -> Json {
+        json!({ "type": "string", "format": "uuid" })
+    }
 }
 
 impl Value for bool {
@@ -161,6 +179,10 @@ impl Value for bool {
 
     fn show(&self) -> Json {
         (*self).into()
+    }
+
+    fn json_schema() -> Json {
+        json!({ "type": "boolean" })
     }
 }
 
@@ -221,6 +243,11 @@ macro_rules! choice_values {
             fn show(&self) -> serde_json::Value {
                 self.name().into()
             }
+
+            fn json_schema() -> serde_json::Value {
+                let names: Vec<_> = Self::ALL.iter().map(|choice| choice.name()).collect();
+                serde_json::json!({ "type": "string", "enum": names })
+            }
         })+
     };
 }
@@ -248,8 +275,6 @@ choice_values!(SecurityLevel);
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

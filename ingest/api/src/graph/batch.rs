@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -42,7 +42,11 @@ pub(super) async fn answer(
     request: Request<Body>,
 ) -> Result<Response, GraphError> {
     if request.method() != Method::POST {
-        return Err(GraphError::method_not_allowed(request.method()));
+        let mut refused = GraphError::method_not_allowed(request.method()).into_response();
+        refused
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("POST"));
+        return Ok(refused);
     }
     let (parts, body) = request.into_parts();
     let document = body::object(&parts.headers, body).await?;
@@ -147,7 +151,7 @@ fn item(call: &Call, json: &Value) -> Result<Item, GraphError> {
 /// An id: a string or an integer.
 fn id(json: Option<&Value>) -> Option<String> {
     match json? {
-        Value::String(id) if (1..=128).contains(&id.len()) => Some(id.clone()),
+        Value::String(id) if (1..=128).contains(&id.chars().count()) => Some(id.clone()),
         Value::Number(id) if id.is_i64() || id.is_u64() => Some(id.to_string()),
         _ => None,
     }

@@ -5,7 +5,8 @@
 
 use std::cmp::Ordering;
 
-use axum::http::header::CONTENT_TYPE;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
@@ -191,6 +192,15 @@ pub(super) fn entity(call: &Call, context: &str, document: Value) -> Response {
         body.extend(document);
     }
     axum::Json(body).into_response()
+}
+
+/// The response to the creation of an object with this id, which says where it is.
+pub(super) fn created(call: &Call, context: &str, id: &str, mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::CREATED;
+    if let Ok(location) = HeaderValue::try_from(format!("{}/{context}/{id}", call.base())) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
 }
 
 /// The response with a page.

@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use self::file::Order;
 pub use self::file::cell;
 use self::reports::Report;
+pub(super) use self::reports::columns;
 use super::body;
 use super::call::Call;
 use super::collection::{self, Collection, entity, no_expansion};
@@ -69,7 +70,7 @@ fn time(seconds: u64) -> Option<String> {
     times::seconds(u32::try_from(seconds).ok()?)
 }
 
-const JOB: Schema = Schema {
+pub(super) const JOB: Schema = Schema {
     name: "microsoft.graph.deviceManagementExportJob",
     properties: &[
         Property::new("id", Kind::Text).filterable().orderable(),
@@ -188,9 +189,8 @@ pub(super) async fn create(
         );
         writing.api.jobs.finish(&order.id, status, now(&writing));
     });
-    let mut response = entity(&call, CONTEXT, Value::Object(document));
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
+    let response = entity(&call, CONTEXT, Value::Object(document));
+    Ok(collection::created(&call, CONTEXT, &job.id, response))
 }
 
 /// `GET exportJobs`.

@@ -1,16 +1,17 @@
 //! The objects of the control plane under their Graph paths: one row of [`RESOURCES`] for each type.
 //!
-//! A row says where a type is, what it has, and which action each method needs; router and handlers read it. What an
+//! A row says where a type is, what it has, and which action each method needs; operations and handlers read it. What an
 //! object means and which documents it takes is decided in `muster-control`.
 
-use axum::Router;
+mod table;
+
 use axum::body::Body;
-use axum::extract::{Path, RawQuery};
-use axum::http::header::{ETAG, HeaderValue, LOCATION};
+use axum::http::header::{ETAG, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use muster_control::{ALL_DEVICES, Action, Change, ControlPlane, DEFENDER, Key, Refusal};
+use muster_control::{
+    ALL_DEVICES, Action, Change, ControlPlane, DEFENDER, DocumentType, Key, Refusal, Subclass,
+};
 use muster_engine::TenantIndex;
 use serde_json::{Map, Value};
 
@@ -19,6 +20,7 @@ use super::call::Call;
 use super::changes::change_by;
 use super::collection::{self, Collection};
 use super::error::GraphError;
+use super::operation::Operation;
 use super::{assignments, connectors, roles, schemas};
 use crate::documents as document;
 use crate::odata::Expand;
@@ -33,8 +35,7 @@ type Expanding =
 /// A type of objects.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Resource {
-    /// Its path without the version.
-    path: &'static str,
+    /// Its schema, and its path without the version.
     collection: Collection,
     /// The key with the id in a path.
     key: fn(&str) -> Option<Key>,
@@ -42,7 +43,11 @@ pub(super) struct Resource {
     new_key: fn(&Call) -> Key,
     /// The name of the type.
     type_name: &'static str,
+    /// Its types, for the OpenAPI document: one for each platform of a policy.
+    types: &'static [DocumentType],
     keys: Keys,
+    /// What `$expand` takes.
+    expands: &'static [&'static str],
     expand: Expanding,
     read: Action,
     create: Action,
@@ -52,9 +57,18 @@ pub(super) struct Resource {
     patch_answers: bool,
 }
 
+/// A policy has a type for each platform.
+const POLICY_TYPES: &[DocumentType] = &[
+    DocumentType::Policy(Subclass::Windows10),
+    DocumentType::Policy(Subclass::Ios),
+    DocumentType::Policy(Subclass::Android),
+    DocumentType::Policy(Subclass::AndroidWorkProfile),
+    DocumentType::Policy(Subclass::AndroidDeviceOwner),
+    DocumentType::Policy(Subclass::MacOs),
+];
+
 const RESOURCES: &[Resource] = &[
     Resource {
-        path: "/devicemanagement/mobilethreatdefenseconnectors",
         collection: Collection {
             schema: &schemas::CONNECTOR,
             context: "deviceManagement/mobileThreatDefenseConnectors",
@@ -64,6 +78,8 @@ const RESOURCES: &[Resource] = &[
         // The id of a connector is that of its partner.
         new_key: |_| Key::Connector(DEFENDER),
         type_name: "mobileThreatDefenseConnector",
+        types: &[DocumentType::Connector],
+        expands: &[],
         keys: |control, tenant| {
             let all = control.connectors(tenant);
             all.map(|(id, ..)| Key::Connector(id)).collect()
@@ -76,7 +92,6 @@ const RESOURCES: &[Resource] = &[
         patch_answers: true,
     },
     Resource {
-        path: "/devicemanagement/devicecompliancepolicies",
         collection: Collection {
             schema: &schemas::POLICY,
             context: "deviceManagement/deviceCompliancePolicies",
@@ -85,6 +100,8 @@ const RESOURCES: &[Resource] = &[
         key: |id| id.parse().ok().map(Key::Policy),
         new_key: |call| Key::Policy(call.api.backend.new_object_id()),
         type_name: "deviceCompliancePolicy",
+        types: POLICY_TYPES,
+        expands: &["assignments", "scheduledActionsForRule"],
         keys: |control, tenant| {
             let all = control.policies(tenant);
             all.map(|(id, ..)| Key::Policy(id)).collect()
@@ -97,7 +114,6 @@ const RESOURCES: &[Resource] = &[
         patch_answers: true,
     },
     Resource {
-        path: "/groups",
         collection: Collection {
             schema: &schemas::GROUP,
             context: "groups",
@@ -106,6 +122,8 @@ const RESOURCES: &[Resource] = &[
         key: |id| id.parse().ok().map(Key::Group),
         new_key: |call| Key::Group(call.api.backend.new_object_id()),
         type_name: "group",
+        types: &[DocumentType::Group],
+        expands: &["members"],
         keys: |control, tenant| {
             let own = control.groups(tenant).map(|(id, ..)| id);
             own.chain([ALL_DEVICES]).map(Key::Group).collect()
@@ -118,7 +136,6 @@ const RESOURCES: &[Resource] = &[
         patch_answers: false,
     },
     Resource {
-        path: "/devicemanagement/assignmentfilters",
         collection: Collection {
             schema: &schemas::FILTER,
             context: "deviceManagement/assignmentFilters",
@@ -127,6 +144,8 @@ const RESOURCES: &[Resource] = &[
         key: |id| id.parse().ok().map(Key::Filter),
         new_key: |call| Key::Filter(call.api.backend.new_object_id()),
         type_name: "deviceAndAppManagementAssignmentFilter",
+        types: &[DocumentType::Filter],
+        expands: &[],
         keys: |control, tenant| {
             let all = control.filters(tenant);
             all.map(|(id, ..)| Key::Filter(id)).collect()
@@ -139,7 +158,6 @@ const RESOURCES: &[Resource] = &[
         patch_answers: true,
     },
     Resource {
-        path: "/devicemanagement/rolescopetags",
         collection: Collection {
             schema: &schemas::SCOPE_TAG,
             context: "deviceManagement/roleScopeTags",
@@ -148,6 +166,8 @@ const RESOURCES: &[Resource] = &[
         key: |id| id.parse().ok().map(Key::ScopeTag),
         new_key: |call| Key::ScopeTag(call.control().next_scope_tag(call.tenant())),
         type_name: "roleScopeTag",
+        types: &[DocumentType::ScopeTag],
+        expands: &[],
         keys: |control, tenant| control.scope_tag_keys(tenant).collect(),
         expand: no_expansion,
         read: Action::ReadRoles,
@@ -157,7 +177,6 @@ const RESOURCES: &[Resource] = &[
         patch_answers: true,
     },
     Resource {
-        path: "/devicemanagement/roledefinitions",
         collection: Collection {
             schema: &schemas::ROLE_DEFINITION,
             context: "deviceManagement/roleDefinitions",
@@ -166,6 +185,8 @@ const RESOURCES: &[Resource] = &[
         key: |id| id.parse().ok().map(Key::RoleDefinition),
         new_key: |call| Key::RoleDefinition(call.api.backend.new_object_id()),
         type_name: "roleDefinition",
+        types: &[DocumentType::RoleDefinition],
+        expands: &["roleAssignments"],
         keys: |control, tenant| control.role_definition_keys(tenant).collect(),
         expand: roles::expand_definition,
         read: Action::ReadRoles,
@@ -175,7 +196,6 @@ const RESOURCES: &[Resource] = &[
         patch_answers: true,
     },
     Resource {
-        path: "/devicemanagement/roleassignments",
         collection: Collection {
             schema: &schemas::ROLE_ASSIGNMENT,
             context: "deviceManagement/roleAssignments",
@@ -184,6 +204,8 @@ const RESOURCES: &[Resource] = &[
         key: |id| id.parse().ok().map(Key::RoleAssignment),
         new_key: |call| Key::RoleAssignment(call.api.backend.new_object_id()),
         type_name: "roleAssignment",
+        types: &[DocumentType::RoleAssignment],
+        expands: &["roleDefinition", "roleScopeTags"],
         keys: |control, tenant| {
             let all = control.role_assignments(tenant);
             all.map(|(id, ..)| Key::RoleAssignment(id)).collect()
@@ -197,44 +219,9 @@ const RESOURCES: &[Resource] = &[
     },
 ];
 
-/// The routes of all types.
-pub(super) fn routes() -> Router {
-    let mut router = Router::new();
-    for resource in RESOURCES {
-        let list = get(move |call: Call, RawQuery(query): RawQuery| async move {
-            list(&call, resource, query.as_deref())
-        })
-        .post(
-            move |call: Call, headers: HeaderMap, body: Body| async move {
-                create(&call, resource, &headers, body).await
-            },
-        );
-        let one = get(
-            move |call: Call, Path(id): Path<String>, RawQuery(query): RawQuery| async move {
-                one(&call, resource, &id, query.as_deref())
-            },
-        )
-        .patch(
-            move |call: Call, Path(id): Path<String>, headers: HeaderMap, body: Body| async move {
-                patch(&call, resource, &id, &headers, body).await
-            },
-        )
-        .delete(
-            move |call: Call, Path(id): Path<String>, headers: HeaderMap| async move {
-                delete(&call, resource, &id, &headers).await
-            },
-        );
-        let count = get(move |call: Call, RawQuery(query): RawQuery| async move {
-            call.require(resource.read)?;
-            let rows = rows(&call, resource);
-            collection::count(query.as_deref(), resource.collection.schema, rows)
-        });
-        router = router
-            .route(resource.path, list)
-            .route(&format!("{}/$count", resource.path), count)
-            .route(&format!("{}/{{id}}", resource.path), one);
-    }
-    router
+/// The operations of all types.
+pub(super) fn operations() -> Vec<Operation> {
+    RESOURCES.iter().flat_map(table::operations_of).collect()
 }
 
 fn no_expansion(
@@ -317,14 +304,14 @@ async fn create(
     let key = (resource.new_key)(call);
     let change = Change::Create { key, properties };
     let control = change_by(call, headers, change).await?;
-    let mut response = changed(call, resource, &control, key)?;
-    *response.status_mut() = StatusCode::CREATED;
     let id = key.id_text().unwrap_or_default();
-    let location = format!("{}/{}/{id}", call.base(), resource.collection.context);
-    if let Ok(location) = HeaderValue::try_from(location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    let response = changed(call, resource, &control, key)?;
+    Ok(collection::created(
+        call,
+        resource.collection.context,
+        &id,
+        response,
+    ))
 }
 
 async fn patch(

@@ -251,6 +251,7 @@ pub(super) const TOKEN: Schema = Schema {
         usable("id", TEXT),
         named("displayName"),
         usable("role", TEXT),
+        usable("roleDefinitionId", TEXT),
         usable("createdDateTime", DATE),
         usable("expirationDateTime", DATE),
     ],

@@ -12,8 +12,19 @@ use super::call::Call;
 use super::changes::change_by;
 use super::collection::options;
 use super::error::GraphError;
+use crate::odata::{Kind, Property, Schema};
 
 const CONTEXT: &str = "microsoft.graph.deviceManagementSettings";
+
+/// What has the settings.
+pub(super) const PARENT: Schema = Schema {
+    name: "microsoft.graph.deviceManagement",
+    properties: &[
+        Property::new("id", Kind::Text),
+        Property::new("settings", Kind::Text),
+    ],
+    subtypes: &[],
+};
 
 /// The settings of the tenant.
 fn settings(call: &Call) -> Map<String, Value> {
@@ -38,11 +49,8 @@ pub(super) async fn read(call: Call) -> Result<Response, GraphError> {
 pub(super) async fn parent(call: Call, RawQuery(query): RawQuery) -> Result<Response, GraphError> {
     call.require(Action::ReadOrganization)?;
     let options = options(query.as_deref())?;
-    if let Some(name) = options.select.iter().find(|name| {
-        !["id", "settings"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(name))
-    }) {
+    let is_unknown = |name: &&String| PARENT.index_of(name).is_none();
+    if let Some(name) = options.select.iter().find(is_unknown) {
         let message = format!("Could not find a property named '{name}' on deviceManagement.");
         return Err(GraphError::bad_request(message));
     }

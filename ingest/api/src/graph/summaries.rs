@@ -117,7 +117,7 @@ pub(super) async fn onboarding(call: Call, _: RawQuery) -> Result<Response, Grap
     Ok(entity(&call, context, with_id(name, group(&counts, name))))
 }
 
-const SETTING_SUMMARY: Schema = Schema {
+pub(super) const SETTING_SUMMARY: Schema = Schema {
     name: "microsoft.graph.deviceCompliancePolicySettingStateSummary",
     properties: &[
         Property::new("id", Kind::Text).filterable().orderable(),
@@ -203,10 +203,10 @@ pub(super) async fn settings(
 }
 
 /// A dimension of the cross table.
-type Dimension = (&'static str, fn(&Facets) -> &'static str);
+pub(super) type Dimension = (&'static str, fn(&Facets) -> &'static str);
 
 /// \[OWN\] Every dimension, by the name that `/muster/counts` takes.
-const DIMENSIONS: &[Dimension] = &[
+pub(super) const DIMENSIONS: &[Dimension] = &[
     ("complianceState", |facets| facets.compliance.name()),
     ("onboardingStatus", |facets| {
         facets.onboarding_status().name()

@@ -48,6 +48,20 @@ fn shown(call: &Call, control: &ControlPlane, id: ObjectId) -> Option<Map<String
     Some(document)
 }
 
+/// `GET muster/tokens/{id}`.
+pub(super) async fn one(
+    call: Call,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, GraphError> {
+    call.require(Action::ReadRoles)?;
+    let id = id_of(&id, "token")?;
+    let document = shown(&call, &call.control(), id);
+    let key = Key::Token(id);
+    let document = Value::Object(document.ok_or(Refusal::Unknown { key })?);
+    collection::single(&call, query.as_deref(), COLLECTION, document, &no_expansion)
+}
+
 /// `POST muster/tokens`.
 pub(super) async fn create(
     call: Call,
@@ -67,9 +81,14 @@ pub(super) async fn create(
     let key = Key::Token(id);
     let mut document = document.ok_or(Refusal::Unknown { key })?;
     document.insert("secret".to_owned(), secret.into());
-    let mut response = entity(&call, COLLECTION.context, Value::Object(document));
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
+    let response = entity(&call, COLLECTION.context, Value::Object(document));
+    let id = id.to_string();
+    Ok(collection::created(
+        &call,
+        COLLECTION.context,
+        &id,
+        response,
+    ))
 }
 
 /// `DELETE muster/tokens/{id}`: from now on the token is refused.

@@ -6,7 +6,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::bytes::{EntryError, Reader, Stored};
-use crate::document::{Document, Properties, properties};
+use crate::document::{Document, Properties, document_schema, properties};
 use crate::fault::FaultKind;
 use crate::id::{NO_OBJECT, ObjectId};
 use crate::limits::{COPIES_MAX, SCHEDULED_ACTIONS_MAX};
@@ -88,6 +88,10 @@ impl Value for Template {
     fn show(&self) -> Json {
         self.0.unwrap_or(NO_OBJECT).to_string().into()
     }
+
+    fn json_schema() -> Json {
+        json!({ "anyOf": [ObjectId::json_schema(), { "enum": ["", null] }] })
+    }
 }
 
 impl Stored for Template {
@@ -122,6 +126,10 @@ impl Value for Copies {
 
     fn show(&self) -> Json {
         self.0.iter().map(ToString::to_string).collect()
+    }
+
+    fn json_schema() -> Json {
+        json!({ "type": ["array", "null"], "items": ObjectId::json_schema(), "maxItems": COPIES_MAX })
     }
 }
 
@@ -165,6 +173,30 @@ impl ScheduledActions {
             return None;
         };
         document.nested(&format!("{name}[0]"), rule, &["id"], read_rule)
+    }
+
+    /// The JSON Schema of the list of rules.
+    pub(super) fn json_schema() -> Json {
+        let mut action = ScheduledAction::json_schemas();
+        action.insert("id".to_owned(), json!({}));
+        let block = json!({ "properties": { ACTION_TYPE: { "const": ActionType::Block.name() } } });
+        let actions = json!({
+            "type": "array",
+            "items": document_schema(action, &[ACTION_TYPE]),
+            "contains": block,
+            "minContains": 1,
+            "maxContains": 1,
+            "maxItems": SCHEDULED_ACTIONS_MAX,
+        });
+        let mut rule = Properties::new();
+        rule.insert("id".to_owned(), json!({}));
+        rule.insert(
+            RULE_NAME.to_owned(),
+            json!({ "enum": [PASSWORD_REQUIRED, null] }),
+        );
+        rule.insert(CONFIGURATIONS.to_owned(), actions);
+        let rule = document_schema(rule, &[CONFIGURATIONS]);
+        json!({ "type": "array", "items": rule, "minItems": 1, "maxItems": 1 })
     }
 
     /// The rule, as Graph shows it for a policy with this id.

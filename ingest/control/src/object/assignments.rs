@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use crate::bytes::{EntryError, Reader, Stored};
-use crate::document::{Document, TYPE, bare_type, full_type};
+use crate::document::{Document, Properties, TYPE, bare_type, document_schema, full_type};
 use crate::fault::FaultKind;
 use crate::id::{ALL_DEVICES, ALL_USERS, NO_OBJECT, ObjectId};
 use crate::limits::{ASSIGNMENTS_MAX, COLLECTION_ID_MAX};
@@ -168,6 +168,38 @@ impl Assignments {
             }
         }
         Some(assignments)
+    }
+
+    /// The JSON Schema of the list.
+    pub(super) fn json_schema() -> Json {
+        let target = |name: &str, own: Option<(&str, Json)>| {
+            let mut properties = Properties::new();
+            let full = full_type(name);
+            properties.insert(TYPE.to_owned(), json!({ "enum": [full, &full[1..]] }));
+            let filter = json!({ "anyOf": [ObjectId::json_schema(), { "enum": ["", null] }] });
+            properties.insert(FILTER_ID.to_owned(), filter);
+            let modes = FilterMode::ALL.iter().map(|mode| Json::from(mode.name()));
+            let modes: Vec<_> = modes.chain([Json::Null]).collect();
+            properties.insert(FILTER_TYPE.to_owned(), json!({ "enum": modes }));
+            let mut required = vec![TYPE];
+            if let Some((name, schema)) = own {
+                properties.insert(name.to_owned(), schema);
+                required.push(name);
+            }
+            document_schema(properties, &required)
+        };
+        let group = || Some((GROUP_ID, ObjectId::json_schema()));
+        let targets = json!({ "oneOf": [
+            target(ALL_DEVICES_TARGET, None),
+            target(ALL_USERS_TARGET, None),
+            target(GROUP_TARGET, group()),
+            target(EXCLUSION_TARGET, group()),
+            target(COLLECTION_TARGET, Some((COLLECTION_ID, CollectionId::json_schema()))),
+        ] });
+        let ignored = COMPUTED.iter().map(|name| ((*name).to_owned(), json!({})));
+        let mut assignment: Properties = ignored.collect();
+        assignment.insert(TARGET.to_owned(), targets);
+        json!({ "type": "array", "items": document_schema(assignment, &[TARGET]), "maxItems": ASSIGNMENTS_MAX })
     }
 
     /// The assignments, as Graph shows them for a policy with this id.

@@ -5,7 +5,7 @@
 mod rule;
 
 use muster_engine::Timestamp;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 pub(super) use self::rule::check_balanced;
 pub use self::rule::{FilterOperator, FilterProperty, FilterRule, RuleError, RuleProblem};
@@ -14,6 +14,7 @@ use super::subclass::Subclass;
 use crate::bytes::{EntryError, Reader, Stored, put_text};
 use crate::document::{Document, Properties, properties};
 use crate::fault::FaultKind;
+use crate::limits::RULE_CHARACTERS_MAX;
 use crate::value::{Description, DisplayName, Value, choice_values, choices};
 
 const DISPLAY_NAME: &str = "displayName";
@@ -113,6 +114,10 @@ impl Value for FilterText {
 
     fn show(&self) -> Json {
         (*self.text).into()
+    }
+
+    fn json_schema() -> Json {
+        json!({ "type": "string", "minLength": 1, "maxLength": RULE_CHARACTERS_MAX })
     }
 }
 

@@ -10,7 +10,7 @@ use super::filter::check_balanced;
 use crate::bytes::{EntryError, Reader, Stored, put_text};
 use crate::document::{Document, Properties, properties};
 use crate::fault::FaultKind;
-use crate::limits::MAIL_NICKNAME_MAX;
+use crate::limits::{MAIL_NICKNAME_MAX, RULE_CHARACTERS_MAX};
 use crate::value::{Description, DisplayName, Text, Value, choices};
 
 const DISPLAY_NAME: &str = "displayName";
@@ -59,6 +59,11 @@ impl Value for MailNickname {
     fn show(&self) -> Json {
         self.0.show()
     }
+
+    fn json_schema() -> Json {
+        let pattern = r#"^[!#-'*+/-9=?A-Z^-~-]+$"#;
+        json!({ "type": "string", "pattern": pattern, "maxLength": MAIL_NICKNAME_MAX })
+    }
 }
 
 /// Declares properties with one allowed value, which is shown and not stored.
@@ -87,6 +92,10 @@ macro_rules! fixed {
 
             fn show(&self) -> Json {
                 json!($value)
+            }
+
+            fn json_schema() -> Json {
+                json!({ "const": $value })
             }
         })+
     };
@@ -126,6 +135,10 @@ impl Value for GroupTypes {
         } else {
             json!([])
         }
+    }
+
+    fn json_schema() -> Json {
+        json!({ "type": "array", "items": { "const": DYNAMIC }, "maxItems": 1 })
     }
 }
 
@@ -180,6 +193,10 @@ impl Value for MembershipRule {
     fn show(&self) -> Json {
         self.as_str().into()
     }
+
+    fn json_schema() -> Json {
+        json!({ "type": ["string", "null"], "maxLength": RULE_CHARACTERS_MAX })
+    }
 }
 
 impl Stored for MembershipRule {
@@ -221,6 +238,10 @@ impl Value for ProcessingState {
             Self::None => Json::Null,
             state => state.name().into(),
         }
+    }
+
+    fn json_schema() -> Json {
+        json!({ "enum": [null, "", Self::On.name(), Self::Paused.name()] })
     }
 }
 

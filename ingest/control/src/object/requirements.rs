@@ -30,6 +30,10 @@ const NOTHING: &[&str] = &[
     "anywhere",
 ];
 
+/// Versions as a regular expression; empty if none is required.
+const VERSION_PATTERN: &str = "^((0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])\
+     (\\.(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])){0,3})?$";
+
 /// A property that a subclass publishes.
 #[derive(Debug)]
 struct Requirement {
@@ -133,6 +137,13 @@ impl Requirements {
         }
     }
 
+    /// The JSON Schema of each property of the subclass.
+    pub(super) fn json_schemas(subclass: Subclass) -> Properties {
+        let rows = tables::of(subclass).iter();
+        rows.map(|row| (row.name.to_owned(), row.kind.json_schema()))
+            .collect()
+    }
+
     pub(super) fn put(&self, into: &mut Vec<u8>) {
         let count = u8::try_from(self.0.len()).expect("the tables are shorter");
         count.put(into);
@@ -188,6 +199,23 @@ impl Kind {
             Self::Object => {
                 format!("an object of at most {REQUIREMENT_JSON_BYTES_MAX} bytes, or null")
             }
+        }
+    }
+
+    fn json_schema(self) -> Json {
+        match self {
+            Self::Flag => json!({ "type": ["boolean", "null"] }),
+            Self::Number => {
+                json!({ "type": ["integer", "null"], "minimum": 0, "maximum": i32::MAX })
+            }
+            Self::Version => json!({ "type": ["string", "null"], "pattern": VERSION_PATTERN }),
+            Self::Text => json!({ "type": ["string", "null"], "maxLength": REQUIREMENT_TEXT_MAX }),
+            Self::Choice(names) => {
+                let names = names.iter().map(|name| Json::from(*name));
+                json!({ "enum": names.chain([Json::Null]).collect::<Vec<_>>() })
+            }
+            Self::List => json!({ "type": ["array", "null"] }),
+            Self::Object => json!({ "type": ["object", "null"] }),
         }
     }
 

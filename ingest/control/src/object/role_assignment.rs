@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::scope_tag::{ScopeTagId, ScopeTags};
 use crate::bytes::{EntryError, Reader, Stored};
@@ -49,6 +49,10 @@ impl Value for GroupIds {
 
     fn show(&self) -> Json {
         self.iter().map(|id| id.to_string()).collect()
+    }
+
+    fn json_schema() -> Json {
+        json!({ "type": "array", "items": ObjectId::json_schema(), "maxItems": ROLE_GROUPS_MAX })
     }
 }
 

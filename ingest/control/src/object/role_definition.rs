@@ -140,6 +140,20 @@ impl Value for RolePermissions {
             |names: &BTreeSet<ActionName>| -> Json { names.iter().map(|name| &*name.0).collect() };
         json!([{ RESOURCE_ACTIONS: [{ ALLOWED: names(&self.allowed), NOT_ALLOWED: names(&self.denied) }] }])
     }
+
+    fn json_schema() -> Json {
+        let pattern = "^Microsoft\\.(Intune_|Intune/|CloudAttach_)[A-Za-z0-9_/.-]+$";
+        let name = json!({ "type": "string", "pattern": pattern, "maxLength": ACTION_NAME_MAX });
+        let names =
+            json!({ "type": ["array", "null"], "items": name, "maxItems": ROLE_ACTIONS_MAX });
+        let actions =
+            json!({ "type": "object", "properties": { ALLOWED: names, NOT_ALLOWED: names } });
+        let lists = json!({
+            RESOURCE_ACTIONS: { "type": ["array", "null"], "items": actions },
+            ACTIONS: names,
+        });
+        json!({ "type": "array", "items": { "type": "object", "properties": lists } })
+    }
 }
 
 impl Stored for RolePermissions {

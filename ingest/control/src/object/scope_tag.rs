@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::document::{Document, Properties, properties};
@@ -105,6 +105,11 @@ impl Value for ScopeTags {
 
     fn show(&self) -> Json {
         self.iter().map(|tag| tag.to_string()).collect()
+    }
+
+    fn json_schema() -> Json {
+        let items = json!({ "type": "string", "pattern": "^(0|[1-9][0-9]{0,9})$" });
+        json!({ "type": ["array", "null"], "items": items, "maxItems": TAGS_OF_OBJECT_MAX })
     }
 }
 

@@ -4,7 +4,7 @@
 
 use muster_engine::Timestamp;
 use muster_wire::TenantName;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::bytes::{EntryError, Reader, Stored, put_text};
 use crate::document::{Document, Properties};
@@ -36,6 +36,10 @@ impl Value for TenantName {
 
     fn show(&self) -> Json {
         self.as_str().into()
+    }
+
+    fn json_schema() -> Json {
+        json!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" })
     }
 }
 

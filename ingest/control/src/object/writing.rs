@@ -35,7 +35,8 @@ pub(crate) const COMPUTED: &[&str] = &[
 ];
 
 /// The same for a filter, whose scope tags have the name that role assignments expand.
-const COMPUTED_OF_FILTER: &[&str] = &["id", "createdDateTime", "lastModifiedDateTime", "payloads"];
+pub(super) const COMPUTED_OF_FILTER: &[&str] =
+    &["id", "createdDateTime", "lastModifiedDateTime", "payloads"];
 
 /// Which part of a policy has a command of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod compiling;
+mod document_types;
 mod entries;
 mod filters;
 mod limits;

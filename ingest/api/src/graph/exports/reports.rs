@@ -109,6 +109,14 @@ fn is_noncompliant(facets: &Facets) -> bool {
     )
 }
 
+/// Every report with its columns.
+pub(in crate::graph) fn columns() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    REPORTS.iter().map(|report| {
+        let columns = report.schema.properties.iter();
+        (report.name, columns.map(|column| column.name).collect())
+    })
+}
+
 impl Report {
     /// The report with this name, in any case.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
