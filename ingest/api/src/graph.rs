@@ -85,8 +85,8 @@ pub struct GraphOptions {
 struct Open {
     api: Arc<GraphApi>,
     routers: Routers,
-    /// The OpenAPI document.
-    document: Bytes,
+    /// The OpenAPI document, once someone has asked for it.
+    document: OnceLock<Bytes>,
 }
 
 /// Answers for the API until the server has recovered.
@@ -104,7 +104,7 @@ impl GraphGate {
                     resources: operations::router(),
                     pages: page::router(),
                 },
-                document: openapi::document(&operations::all()).to_string().into(),
+                document: OnceLock::new(),
             }
         });
     }
@@ -112,7 +112,10 @@ impl GraphGate {
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
         match self.0.get() {
-            Some(open) if openapi::is_of(&request) => openapi::answer(&open.document),
+            Some(open) if openapi::is_of(&request) => {
+                let document = || openapi::document(&operations::all()).to_string().into();
+                openapi::answer(open.document.get_or_init(document))
+            }
             Some(open) => answer::answer(Arc::clone(&open.api), &open.routers, request).await,
             None => answer::starting(),
         }

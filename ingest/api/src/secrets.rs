@@ -4,7 +4,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_control::limits::SHOWN_NAME_MAX;
-use muster_control::{ControlPlane, DisplayName, Properties, SecretHash, Token};
+use muster_control::{ControlPlane, DisplayName, Properties, SecretHash, Token, whole_number};
 use muster_engine::{TenantIndex, Timestamp};
 use serde_json::Value;
 
@@ -72,7 +72,7 @@ impl<'a> TokenRequest<'a> {
             valid_days: match document.get("validDays") {
                 None => VALID_DAYS_DEFAULT,
                 // 0 is refused below.
-                Some(days) => days.as_u64().unwrap_or_default(),
+                Some(days) => whole_number(days).unwrap_or_default().into(),
             },
         })
     }

@@ -179,6 +179,17 @@ pub(crate) fn url_tail(json: &Json) -> Option<&str> {
     Some(&url[begin..])
 }
 
+/// The JSON Schema of a URL that ends in an id of this form, as [`url_tail`] reads it.
+pub(crate) fn url_schema(id: &str, of: &str) -> Json {
+    let pattern = format!("^([\\s\\S]*[/'])?{id}('\\))?$");
+    let description = format!("A URL that ends in the id of a {of}.");
+    json!({ "type": "string", "pattern": pattern, "description": description })
+}
+
+/// The form of ids.
+pub(crate) const ID_PATTERN: &str =
+    "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}";
+
 /// The full name of a type.
 pub(crate) fn full_type(name: &str) -> String {
     format!("{NAMESPACE}{name}")

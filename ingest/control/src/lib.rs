@@ -48,4 +48,4 @@ pub use object::{
 pub use reference::reference;
 pub use role::{Action, BuiltInRole};
 pub use state::{Contradiction, ControlPlane};
-pub use value::{Description, DisplayName, Number, SecurityLevel, Text};
+pub use value::{Description, DisplayName, Number, SecurityLevel, Text, whole_number};

@@ -12,7 +12,7 @@ use crate::object::COMPUTED;
 pub(crate) const MEMBERS: &str = "members@odata.bind";
 
 /// The property with one reference.
-const REFERENCE: &str = "@odata.id";
+pub(crate) const REFERENCE: &str = "@odata.id";
 
 const ALLOWED: &str = "a URL that ends in the id of a device";
 

@@ -137,8 +137,7 @@ impl<const MIN: u32, const MAX: u32> Value for Number<MIN, MAX> {
     }
 
     fn read(json: &Json) -> Option<Self> {
-        let number = json.as_u64()?;
-        Self::new(u32::try_from(number).ok()?)
+        Self::new(whole_number(json)?)
     }
 
     fn show(&self) -> Json {
@@ -148,6 +147,18 @@ impl<const MIN: u32, const MAX: u32> Value for Number<MIN, MAX> {
     fn json_schema() -> Json {
         json!({ "type": "integer", "minimum": MIN, "maximum": MAX })
     }
+}
+
+/// A whole number, which may be written with a fraction of zero: `30.0` is the integer 30 in JSON Schema, and some
+/// scripts write it so.
+#[must_use]
+pub fn whole_number(json: &Json) -> Option<u32> {
+    if let Some(number) = json.as_u64() {
+        return u32::try_from(number).ok();
+    }
+    let number = json.as_f64()?;
+    let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    is_whole.then_some(number as u32)
 }
 
 impl Value for ObjectId {
@@ -298,6 +309,10 @@ mod tests {
             (json!(0), None),
             (json!(121), None),
             (json!(-1), None),
+            (json!(30.0), Some(30)),
+            (json!(1.2e2), Some(120)),
+            (json!(-0.0), None),
+            (json!(1e300), None),
             (json!(1.5), None),
             (json!("1"), None),
             (json!(u64::MAX), None),

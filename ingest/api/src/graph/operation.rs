@@ -121,7 +121,9 @@ pub(super) struct Operation {
     /// The status of success.
     pub(super) status: u16,
     pub(super) content: Content,
-    /// Whether `If-Match` is honoured: it changes an object.
+    /// Whether it creates an object of the control plane.
+    pub(super) is_creation: bool,
+    /// Whether `If-Match` is honoured: it changes an object of the control plane.
     pub(super) is_conditional: bool,
     /// Whether the response has an ETag.
     pub(super) has_etag: bool,
@@ -188,6 +190,7 @@ impl Operation {
             sent: None,
             status: 204,
             content: Content::Nothing,
+            is_creation: false,
             is_conditional: false,
             has_etag: false,
             has_location: false,
@@ -239,6 +242,12 @@ impl Operation {
         self
     }
 
+    /// It creates an object of the control plane.
+    pub(super) const fn creation(mut self) -> Self {
+        self.is_creation = true;
+        self
+    }
+
     /// It honours `If-Match`.
     pub(super) const fn conditional(mut self) -> Self {
         self.is_conditional = true;
@@ -266,7 +275,7 @@ impl Operation {
     /// Every status with which it may fail.
     pub(super) fn all_failures(&self) -> Vec<u16> {
         let has_token = self.options.contains(&QueryOption::SkipToken);
-        let is_change = self.is_conditional;
+        let is_change = self.is_conditional || self.is_creation;
         let mut all = vec![401, 429, 503];
         let further = [
             (
@@ -277,7 +286,7 @@ impl Operation {
             (404, self.path.contains('{')),
             (409, is_change),
             (410, has_token),
-            (412, is_change),
+            (412, self.is_conditional),
             (413, self.sent.is_some()),
             (415, self.sent.is_some()),
         ];

@@ -89,7 +89,7 @@ fn policies_and_groups() -> Vec<Operation> {
         .fails(&[400]),
         post(members("/$ref"), "Add a member to a group", groups::add)
             .needs(&[Action::UpdateGroups])
-            .takes(Sent::Own("reference", own::reference))
+            .takes(Sent::Own("reference", DocumentType::reference))
             .conditional(),
         delete(
             members("/{member}/$ref"),
@@ -320,7 +320,7 @@ fn tenant() -> Vec<Operation> {
         .takes(Sent::Own("tokenCreate", own::token_create))
         .creates(created)
         .location()
-        .conditional(),
+        .creation(),
         get("/muster/tokens/{id}", "Read an API token", tokens::one)
             .needs(&[Action::ReadRoles])
             .options(ENTITY, &schemas::TOKEN)

@@ -83,16 +83,6 @@ pub(super) fn assignment() -> Value {
     object(json!({ "id": text(), "target": target }))
 }
 
-/// A reference to a directory object.
-pub(super) fn reference() -> Value {
-    let url = json!({ "type": "string", "description": "A URL that ends in the id of a device." });
-    json!({
-        "type": "object",
-        "properties": { "@odata.id": url },
-        "required": ["@odata.id"],
-    })
-}
-
 /// A row of a delta query: a device, or that it is gone.
 pub(super) fn device_change() -> Value {
     let device = json!({ "$ref": format!("#/components/schemas/{}", DEVICE.short_name()) });

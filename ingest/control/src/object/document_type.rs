@@ -13,9 +13,14 @@ use super::{
     COMPUTED_OF_DEVICE, Connector, DeviceProperties, FilterProperties, GroupIds, GroupProperties,
     PolicyProperties, RoleAssignmentProperties, RoleDefinition, ScopeTag, Subclass, TenantSettings,
 };
-use crate::document::{Properties, TYPE, document_schema, full_type};
+use crate::document::{ID_PATTERN, Properties, TYPE, document_schema, full_type, url_schema};
 use crate::limits::{MEMBERS_PER_COMMAND_MAX, TAGS_OF_OBJECT_MAX};
+use crate::reference::REFERENCE;
 use crate::value::Value;
+
+/// The form of the ids of devices, none of which is zero.
+const DEVICE_PATTERN: &str = "(?!0{8}-0{4}-0{4}-0{4}-0{12})\
+     [0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}";
 
 /// The type of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +129,7 @@ impl DocumentType {
         if self != Self::Group {
             return schema;
         }
-        let reference =
-            json!({ "type": "string", "description": "A URL that ends in the id of a device." });
+        let reference = url_schema(DEVICE_PATTERN, "device");
         let mut members = Properties::new();
         members.extend(COMPUTED.iter().map(|name| ((*name).to_owned(), json!({}))));
         members.insert(
@@ -166,9 +170,9 @@ impl DocumentType {
             }
             Self::RoleAssignment => {
                 accepted.insert("scopeMembers".to_owned(), GroupIds::json_schema());
-                let url = json!({ "type": "string", "description": "A URL that ends in the id of a role definition." });
+                let url = url_schema(ID_PATTERN, "role definition");
                 accepted.insert("roleDefinition@odata.bind".to_owned(), url);
-                let url = json!({ "type": "string", "description": "A URL that ends in the id of a scope tag." });
+                let url = url_schema("(0|[1-9][0-9]{0,9})", "scope tag");
                 let urls = json!({ "type": "array", "items": url, "maxItems": TAGS_OF_OBJECT_MAX });
                 accepted.insert("roleScopeTags@odata.bind".to_owned(), urls);
             }
@@ -176,6 +180,13 @@ impl DocumentType {
         }
         accepted.extend(properties);
         accepted
+    }
+
+    /// The JSON Schema of a document that refers to a device.
+    #[must_use]
+    pub fn reference() -> Json {
+        let properties = [(REFERENCE.to_owned(), url_schema(DEVICE_PATTERN, "device"))];
+        document_schema(properties.into_iter().collect(), &[REFERENCE])
     }
 
     /// The JSON Schema of a document that replaces the assignments of a policy.

@@ -17,6 +17,7 @@ use crate::bytes::{EntryError, Reader, Stored, put_text};
 use crate::document::{Document, Properties};
 use crate::fault::FaultKind;
 use crate::limits::{REQUIREMENT_JSON_BYTES_MAX, REQUIREMENT_TEXT_MAX};
+use crate::value::whole_number;
 
 /// Choices that require nothing although they are not the default of every property.
 const NOTHING: &[&str] = &[
@@ -226,7 +227,7 @@ impl Kind {
         }
         let found = match self {
             Self::Flag => (*json == true).then_some(Required::True),
-            Self::Number => json.as_u64().and_then(number),
+            Self::Number => whole_number(json).and_then(number),
             // As scripts send what is not set.
             Self::Version | Self::Text if json == "" => return Ok(None),
             Self::Version => json.as_str().filter(|text| is_version(text)).map(text),
@@ -250,7 +251,7 @@ impl Kind {
         let invalid = EntryError::Invalid("requirement");
         match self {
             Self::Flag => Ok(Required::True),
-            Self::Number => number(u32::take(from)?.into()).ok_or(invalid),
+            Self::Number => number(u32::take(from)?).ok_or(invalid),
             Self::Version | Self::Text | Self::Choice(_) => {
                 let stored = from.text()?;
                 let read = self.read(&stored.into());
@@ -303,7 +304,7 @@ impl Required {
 }
 
 /// A number in Graph is a signed one of 32 bits.
-fn number(number: u64) -> Option<Required> {
+fn number(number: u32) -> Option<Required> {
     let number = i32::try_from(number).ok()?;
     Some(Required::Number(number.unsigned_abs()))
 }

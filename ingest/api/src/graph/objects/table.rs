@@ -51,7 +51,7 @@ pub(super) fn operations_of(resource: &'static Resource) -> [Operation; 6] {
             .takes(Sent::Created(resource.types))
             .creates(shown)
             .location()
-            .conditional()
+            .creation()
             .etag(),
         operation::get(at("/$count"), "Count", count)
             .needs(std::slice::from_ref(&resource.read))

@@ -114,7 +114,9 @@ fn with_parts(mut schema: Value) -> Value {
             DocumentType::scheduled_actions(),
         ),
     ] {
-        let property = schema["properties"].get_mut(name);
+        let property = schema
+            .get_mut("properties")
+            .and_then(|all| all.get_mut(name));
         if let Some(property) = property.filter(|own| **own == whole["properties"][part]) {
             let reference = format!("#/components/schemas/{component}/properties/{part}");
             *property = json!({ "$ref": reference });
