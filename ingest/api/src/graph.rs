@@ -117,7 +117,9 @@ impl GraphGate {
                 openapi::answer(open.document.get_or_init(document))
             }
             Some(open) => answer::answer(Arc::clone(&open.api), &open.routers, request).await,
-            None => answer::starting(),
+            None => answer::refusal(&GraphError::unavailable(
+                "The server is starting; retry later.",
+            )),
         }
     }
 }

@@ -8,5 +8,6 @@ mod groups;
 mod openapi;
 mod page;
 mod routes;
+mod shapes;
 mod socket;
 mod tenants;

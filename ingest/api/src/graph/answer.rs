@@ -51,17 +51,6 @@ impl Ids {
     }
 }
 
-/// The answer while the server recovers: it has no clock and no ids yet.
-pub(super) fn starting() -> Response {
-    let error = GraphError::unavailable("The server is starting; retry later.");
-    let body = error.body().to_string();
-    let mut response = error.into_response();
-    response.extensions_mut().remove::<GraphError>();
-    response.headers_mut().insert(CONTENT_TYPE, JSON);
-    *response.body_mut() = Body::from(body);
-    response
-}
-
 /// Answers a request.
 pub(super) async fn answer(
     api: Arc<GraphApi>,
@@ -142,6 +131,14 @@ fn finish(api: &GraphApi, mut response: Response, ids: &Ids) -> Response {
         headers.insert(REQUEST_ID, id);
     }
     headers.extend(ids.client.clone().map(|id| (CLIENT_REQUEST_ID, id)));
+    response
+}
+
+/// The response to a request that is refused before it has an id.
+pub(super) fn refusal(error: &GraphError) -> Response {
+    let mut response = error.clone().into_response();
+    *response.body_mut() = Body::from(error.body().to_string());
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
 

@@ -1,8 +1,9 @@
 //! The body of a request: JSON, bounded.
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
+use http_body_util::LengthLimitError;
 use muster_control::{Precondition, Properties};
 use serde_json::Value;
 
@@ -24,8 +25,19 @@ pub(super) async fn json(headers: &HeaderMap, body: Body) -> Result<Value, Graph
             return Err(GraphError::media_type());
         }
     }
+    // A length that is too large is not read.
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(GraphError::too_large(BODY_BYTES_MAX));
+    }
     let bytes = to_bytes(body, BODY_BYTES_MAX).await;
-    let bytes = bytes.map_err(|_| GraphError::too_large(BODY_BYTES_MAX))?;
+    let bytes = bytes.map_err(|error| {
+        // Otherwise its chunks are malformed, or the client has disconnected.
+        if error.into_inner().is::<LengthLimitError>() {
+            GraphError::too_large(BODY_BYTES_MAX)
+        } else {
+            GraphError::bad_request("The request body is incomplete.")
+        }
+    })?;
     // Scripts on Windows write a byte order mark.
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     if values_at_most(text) > VALUES_MAX {

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use axum::http::{Request, Version};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -27,6 +29,8 @@ use tower_http::compression::Compression;
 
 use super::GraphGate;
 use super::activity::{Activity, InProgress};
+use super::answer;
+use super::error::GraphError;
 use crate::once_per_cause::{OncePerCause, monotonic_ms};
 
 /// Connections of operators and scripts.
@@ -148,7 +152,7 @@ impl Connection {
             peer.map(|peer| request.extensions_mut().insert(peer));
             let (gate, in_progress) = (Arc::clone(&gate), InProgress::new(&busy));
             async move {
-                let response = gate.answer(request.map(Body::new)).await;
+                let response = framed(&gate, request).await;
                 let response = response.map(|body| in_progress.until_sent(body));
                 Ok::<_, std::convert::Infallible>(response)
             }
@@ -171,6 +175,35 @@ impl Connection {
         }
         let _ = timeout(GRACE, serving).await;
     }
+}
+
+/// Answers a request whose framing and host are beyond doubt, so that no proxy before the server can take another
+/// request out of it. HTTP/2 has neither doubt.
+async fn framed(gate: &GraphGate, request: Request<Incoming>) -> Response {
+    if request.version() > Version::HTTP_11 {
+        return gate.answer(request.map(Body::new)).await;
+    }
+    let headers = request.headers();
+    let hosts = headers.get_all(HOST).iter().count();
+    let is_chunked = headers.contains_key(TRANSFER_ENCODING);
+    let problem = match hosts {
+        2.. => Some("The request has more than one host."),
+        0 if request.version() == Version::HTTP_11 => Some("The request has no host."),
+        _ if is_chunked && headers.contains_key(CONTENT_LENGTH) => {
+            Some("The request has both a length and chunks.")
+        }
+        _ => None,
+    };
+    let mut response = match problem {
+        Some(problem) => answer::refusal(&GraphError::bad_request(problem)),
+        None => gate.answer(request.map(Body::new)).await,
+    };
+    // hyper drops a length that follows Transfer-Encoding, and then the connection must not be used again.
+    if problem.is_some() || is_chunked {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

@@ -18,14 +18,14 @@ use crate::{GraphGate, GraphOptions, LinkSecret, ServerNames, new_secret};
 const WRITE: &str = "MUSTER_WRITE_OPENAPI";
 
 /// The API, and the secret of a token.
-struct Graph {
-    gate: GraphGate,
-    secret: String,
+pub(super) struct Graph {
+    pub(super) gate: GraphGate,
+    pub(super) secret: String,
 }
 
 impl Graph {
     /// An API whose token may carry out these actions; all if there are none.
-    fn with_actions(actions: Option<&[Action]>) -> Self {
+    pub(super) fn with_actions(actions: Option<&[Action]>) -> Self {
         let fake = Fake::default();
         let role = match actions {
             None => "Administrator".to_owned(),
