@@ -5,6 +5,7 @@ use muster_control::{
     Properties, ScopeTagId,
 };
 use muster_engine::{TenantIndex, Timestamp};
+use muster_wire::DeviceId;
 
 use crate::Input;
 
@@ -51,7 +52,7 @@ pub fn control_document(data: &[u8]) {
         return;
     };
     let id = ObjectId::from_bytes([1; 16]);
-    let key = match kind % 9 {
+    let key = match kind % 10 {
         0 => Key::Settings,
         1 => Key::Connector(DEFENDER),
         2 => Key::Policy(id),
@@ -60,7 +61,8 @@ pub fn control_document(data: &[u8]) {
         5 => Key::Filter(id),
         6 => Key::ScopeTag(ScopeTagId(1)),
         7 => Key::RoleDefinition(id),
-        _ => Key::RoleAssignment(id),
+        8 => Key::RoleAssignment(id),
+        _ => Key::Device(DeviceId::from_bytes([1; 16])),
     };
     let handling = match verb & 0x80 {
         0 => Handling::Strict,

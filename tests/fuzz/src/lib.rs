@@ -16,6 +16,7 @@ mod names;
 mod odata;
 mod records;
 mod recovery;
+mod rules;
 pub mod seed_inputs;
 #[cfg(feature = "server")]
 mod server;
@@ -28,6 +29,7 @@ pub use names::identity;
 pub use odata::query_options;
 pub use records::{check_in, inventory};
 pub use recovery::recovery;
+pub use rules::filter_rule;
 #[cfg(feature = "server")]
 pub use server::{certificate, configuration, stored_values};
 pub use shard::shard;
@@ -49,6 +51,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("shard", shard),
     ("control_entry", control_entry),
     ("control_document", control_document),
+    ("filter_rule", filter_rule),
     ("query_options", query_options),
     #[cfg(feature = "server")]
     ("certificate", certificate),

@@ -48,6 +48,13 @@ const QUERIES: [&str; 4] = [
     "$filter=isof('microsoft.graph.phone') and flags has 'compliant' and contains(name,'I') eq true and null ne id",
 ];
 
+/// Rules with every part of their language.
+const RULES: [&str; 3] = [
+    r#"(device.manufacturer -eq "Dell") and (device.deviceOwnership -eq "Corporate" or device.model -notIn ["a", 'b"c', ""])"#,
+    r#"device.osVersion -ge '10.0.22631' -and device.deviceName -startsWith "FIN" or device.isRooted -ne "True""#,
+    r#"((DEVICE.operatingSystemSKU -In ['Enterprise'] and device.enrollmentProfileName -notContains "x"))"#,
+];
+
 /// The seed inputs of a target; none for an unknown target.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
@@ -71,6 +78,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             b"https://contoso.example/\nmuster://contoso/gateway/gw-1".to_vec(),
         ],
         "query_options" => QUERIES.map(|query| query.as_bytes().to_vec()).to_vec(),
+        "filter_rule" => RULES.map(|rule| rule.as_bytes().to_vec()).to_vec(),
         "stored_records" => stored_records(),
         "recovery" => vec![disk()],
         "shard" => vec![events(), events_between_pages()],

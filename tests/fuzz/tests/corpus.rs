@@ -201,7 +201,7 @@ macro_rules! targets {
 
 targets! {
     decoder answers hello check_in inventory identity stored_records recovery shard control_entry
-    control_document query_options certificate configuration stored_values
+    control_document filter_rule query_options certificate configuration stored_values
 }
 
 #[test]
@@ -239,6 +239,11 @@ fn seed_inputs_are_valid() {
     }
     for entry in seed_inputs::of("control_entry") {
         assert!(muster_control::Entry::decode(&entry).is_ok());
+    }
+    for rule in seed_inputs::of("filter_rule") {
+        let rule = String::from_utf8(rule).expect("the rule is text");
+        let rule = muster_control::FilterRule::parse(&rule);
+        assert!(rule.is_ok(), "{rule:?}");
     }
     for query in seed_inputs::of("query_options") {
         let query = String::from_utf8(query).expect("the query is text");

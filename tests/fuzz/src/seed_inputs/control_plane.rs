@@ -8,7 +8,7 @@ use muster_engine::{SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
 
 /// What operators send, each with the bytes that select object and verb.
-const DOCUMENTS: [(u8, &str); 9] = [
+const DOCUMENTS: [(u8, &str); 11] = [
     (0, r#"{"secureByDefault":true,"sensorInactiveDays":9}"#),
     (
         1,
@@ -41,6 +41,16 @@ const DOCUMENTS: [(u8, &str); 9] = [
         8,
         r#"{"displayName":"Readers","members":[],"roleScopeTags@odata.bind":["roleScopeTags('0')"],
         "roleDefinition@odata.bind":"roleDefinitions('c56d53a2-73d0-4502-b6bd-4a9d3dba28d5')"}"#,
+    ),
+    (
+        3,
+        r#"{"displayName":"Ours","mailEnabled":false,"mailNickname":"ours","securityEnabled":true,
+        "groupTypes":["DynamicMembership"],"membershipRule":"(device.deviceOwnership -eq \"Company\")",
+        "membershipRuleProcessingState":"On"}"#,
+    ),
+    (
+        9,
+        r#"{"notes":"spare","managedDeviceOwnerType":"company","deviceName":"ignored"}"#,
     ),
 ];
 
