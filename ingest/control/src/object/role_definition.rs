@@ -86,6 +86,7 @@ impl RolePermissions {
         let permission = json.as_object().ok_or_else(Self::allowed)?;
         let mut allowed = list(permission.get(ACTIONS))?;
         for actions in list(permission.get(RESOURCE_ACTIONS))? {
+            let actions = actions.as_object().ok_or_else(Self::allowed)?;
             allowed.extend(list(actions.get(ALLOWED))?);
             read_names(&list(actions.get(NOT_ALLOWED))?, &mut self.denied)?;
         }
@@ -304,6 +305,7 @@ mod tests {
             json!([1]),
             json!([{ "actions": 1 }]),
             json!([{ "actions": ["x"] }]),
+            json!([{ "resourceActions": [null] }]),
         ] {
             assert_eq!(RolePermissions::read(&json), None, "{json}");
         }
