@@ -117,7 +117,7 @@ impl GraphGate {
                 openapi::answer(open.document.get_or_init(document))
             }
             Some(open) => answer::answer(Arc::clone(&open.api), &open.routers, request).await,
-            None => answer::refusal(&GraphError::unavailable(
+            None => answer::refusal(&error::GraphError::unavailable(
                 "The server is starting; retry later.",
             )),
         }
