@@ -20,7 +20,7 @@ use muster_wire::DeviceId;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::task::spawn_blocking;
 
-pub use self::replay::{ReplayError, objects};
+pub use self::replay::{ReplayError, objects, verify_log};
 use crate::net::ServedTenants;
 use crate::old_policy_sets;
 use crate::phase::PhaseSwitch;
@@ -170,7 +170,8 @@ impl ControlService {
         let compiled = compile(&plane, entry.tenant);
         let members = members_changed(&before, &entry);
         let policy = with(&next.0, &entry, compiled).map(Arc::new);
-        self.append(&entry, policy.as_deref()).await?;
+        self.append(entry.revision, plane.stored(&entry), policy.as_deref())
+            .await?;
         let plane = Arc::new(plane);
         self.write().log.push(&entry, Arc::clone(&plane));
         // The receiver may be gone: its client did not wait.
@@ -237,9 +238,13 @@ impl ControlService {
     }
 
     /// Makes an entry and its policy set durable, on a blocking thread, because it waits for the disk.
-    async fn append(&self, entry: &Entry, policy: Option<&PolicySet>) -> Result<(), ChangeError> {
-        let (store, revision) = (Arc::clone(&self.store), entry.revision);
-        let (entry, policy) = (entry.encode(), policy.map(PolicySet::encode));
+    async fn append(
+        &self,
+        revision: Revision,
+        entry: Vec<u8>,
+        policy: Option<&PolicySet>,
+    ) -> Result<(), ChangeError> {
+        let (store, policy) = (Arc::clone(&self.store), policy.map(PolicySet::encode));
         let append = move || store.append_control(revision, &entry, policy.as_deref());
         let appended = spawn_blocking(append).await;
         appended.map_err(|error| ChangeError::Internal(error.to_string()))??;

@@ -30,7 +30,7 @@ use crate::backend::{self, ServerBackend};
 use crate::clock::{Clock, SteeredTime};
 use crate::config::Config;
 use crate::control_plane::{Admission, ControlService};
-pub use crate::control_plane::{ReplayError, objects};
+pub use crate::control_plane::{ReplayError, objects, verify_log};
 use crate::memory::MemoryBound;
 use crate::net::{self, EndpointError, Listener, ListenerContext, ServedTenants};
 use crate::phase::Phase;

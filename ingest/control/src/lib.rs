@@ -3,13 +3,15 @@
 //! [`ControlPlane::decide`] turns a [`Command`] into an [`Entry`] or a [`Refusal`]. The caller makes the entry durable
 //! and then applies it ([`ControlPlane::apply`]). Applying all entries in order rebuilds the state, and [`compile`]
 //! derives from it the policies by which shards evaluate. An entry is the audit record of its change, and the entries
-//! of an object are its [`History`]. Names of objects and properties are those of Microsoft Graph.
+//! of an object are its [`History`]. A hash [`Chain`] shows whether the log is what was written. Names of objects and
+//! properties are those of Microsoft Graph.
 //!
 //! Bounds: [`limits`]. Deliberately absent: IO, clocks, threads, randomness, HTTP formats, and the state of devices.
 #![forbid(unsafe_code)]
 
 mod actor;
 mod bytes;
+mod chain;
 mod command;
 mod compile;
 mod decide;
@@ -19,6 +21,7 @@ mod fault;
 mod history;
 mod id;
 pub mod limits;
+mod log;
 mod object;
 mod reference;
 mod role;
@@ -27,6 +30,7 @@ mod value;
 
 pub use actor::Actor;
 pub use bytes::EntryError;
+pub use chain::{Chain, ChainHash, Pin, PinError};
 pub use command::{Change, Command, DeviceAction, Precondition, Refusal};
 pub use compile::{compile, policy_alone};
 pub use document::{Handling, Properties};
@@ -34,6 +38,7 @@ pub use entry::{Effect, Entry, ModifiedProperty};
 pub use fault::{Fault, FaultKind, Faults};
 pub use history::{History, Page, Scope};
 pub use id::{ALL_DEVICES, ALL_USERS, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
+pub use log::{LogError, Verifier};
 pub use object::{
     ActionName, ActionType, AssignmentFilter, Assignments, CollectionId, CompliancePolicy,
     Connector, Copies, DeviceProperties, DocumentType, FilterManagementType, FilterMode,

@@ -16,6 +16,7 @@ use muster_engine::{Revision, TargetId, TenantIndex};
 use muster_wire::DeviceId;
 
 use self::tokens::Secrets;
+use crate::chain::Chain;
 use crate::entry::{Effect, Entry};
 use crate::id::{ETag, ObjectId};
 use crate::object::{Key, Object, ScopeTagId, TenantObject, TenantSettings, built_in};
@@ -66,6 +67,8 @@ pub(crate) struct Tenant {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlPlane {
     revision: Revision,
+    /// The hash chain over all entries.
+    chain: Chain,
     /// Number of tenants that were ever created, which is the index of the next one.
     created: u16,
     /// The tenants that exist.
@@ -79,6 +82,12 @@ impl ControlPlane {
     #[must_use]
     pub const fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// The hash chain over all entries up to the last change.
+    #[must_use]
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
     }
 
     /// Records that revisions up to this one are used by something other than entries.
@@ -223,6 +232,7 @@ impl ControlPlane {
             }
         }
         self.revision = entry.revision;
+        self.chain = self.chain.with(entry.revision, &entry.encode());
         Ok(())
     }
 }

@@ -194,7 +194,7 @@ impl ServerBackend {
         let entries = read
             .map_err(|error| ApiError::Internal(error.to_string()))?
             .map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;
-        let decoded = entries.iter().map(|bytes| Entry::decode(bytes));
+        let decoded = entries.iter().map(|stored| Entry::unchained(stored));
         let listed = decoded.collect::<Result<_, _>>();
         let listed = listed.map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;
         Ok(Changes { listed, has_more })

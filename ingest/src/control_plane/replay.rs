@@ -1,10 +1,11 @@
-//! Reads the control log at start: every entry is decoded and applied, in order.
+//! Reads the control log at start: every entry is decoded, compared with the hash chain, and applied, in order.
 //!
-//! An entry that cannot be read, or does not follow from those before it, is refused: nothing is repaired by guessing.
+//! An entry that cannot be read, breaks the chain, or does not follow from those before it is refused: nothing is
+//! repaired by guessing.
 
 use std::sync::Arc;
 
-use muster_control::{Contradiction, ControlPlane, Entry, EntryError};
+use muster_control::{Chain, ControlPlane, LogError, Pin, Verifier};
 use muster_engine::Revision;
 use muster_store::{ReadError, Store, StoreView};
 
@@ -16,25 +17,9 @@ pub enum ReplayError {
     /// A read failed or found damage.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The bytes are not an entry of this version.
-    #[error("entry {revision} of the control log: {source}")]
-    Entry {
-        /// Its revision.
-        revision: Revision,
-        /// The cause.
-        source: EntryError,
-    },
-    /// The revision in the entry differs from that in its key.
-    #[error("entry {revision} of the control log says that it is entry {says}")]
-    Revision {
-        /// The revision in the key.
-        revision: Revision,
-        /// The revision in the entry.
-        says: Revision,
-    },
-    /// The entry contradicts those before it.
+    /// The log is not what was written.
     #[error(transparent)]
-    Contradiction(#[from] Contradiction),
+    Log(#[from] LogError),
 }
 
 /// The objects in a data directory, for offline tools.
@@ -43,6 +28,17 @@ pub enum ReplayError {
 /// The control log cannot be read.
 pub fn objects(view: &StoreView<'_>) -> Result<Arc<ControlPlane>, ReplayError> {
     Ok(ControlLog::of(view)?.plane)
+}
+
+/// Compares the control log of a data directory or a running server with its hash chain, and with a pin if there is one.
+/// Takes no memory for objects.
+///
+/// # Errors
+/// An entry is damaged, changed, missing or moved.
+pub fn verify_log(view: &StoreView<'_>, pin: Option<Pin>) -> Result<Chain, ReplayError> {
+    let mut verifier = Verifier::new(pin);
+    view.control_log(|revision, stored| Ok::<_, ReplayError>(verifier.read(revision, stored)?))?;
+    Ok(verifier.finish()?)
 }
 
 impl ControlLog {
@@ -54,16 +50,10 @@ impl ControlLog {
     fn of(view: &StoreView<'_>) -> Result<Self, ReplayError> {
         let mut plane = ControlPlane::default();
         let mut log = Self::default();
-        view.control_log(|revision, bytes| {
-            let entry = Entry::decode(bytes);
-            let entry = entry.map_err(|source| ReplayError::Entry { revision, source })?;
-            if entry.revision != revision {
-                let says = entry.revision;
-                return Err(ReplayError::Revision { revision, says });
-            }
-            plane.apply(&entry)?;
+        view.control_log(|revision, stored| {
+            let entry = plane.replay(revision, stored)?;
             log.history.push(&entry);
-            Ok(())
+            Ok::<_, ReplayError>(())
         })?;
         log.plane = Arc::new(plane);
         Ok(log)

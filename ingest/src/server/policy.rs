@@ -98,9 +98,11 @@ mod tests {
                     .collect(),
             },
         };
-        let entry = ControlPlane::default().decide(&command).unwrap();
+        let mut plane = ControlPlane::default();
+        let entry = plane.decide(&command).unwrap();
+        plane.apply(&entry).unwrap();
         store
-            .append_control(Revision(1), &entry.encode(), None)
+            .append_control(Revision(1), &plane.stored(&entry), None)
             .unwrap();
         let start = || put_in_store(&config, &store).unwrap().policy;
         let first = start();

@@ -52,7 +52,10 @@ pub(crate) fn recover(
     let mut plane = ControlPlane::default();
     store
         .snapshot()
-        .control_log::<Box<dyn Error>>(|_, bytes| Ok(plane.apply(&Entry::decode(bytes)?)?))?;
+        .control_log::<Box<dyn Error>>(|revision, stored| {
+            plane.replay(revision, stored)?;
+            Ok(())
+        })?;
     let created = usize::from(plane.next_tenant());
     for name in tenants.iter().skip(created) {
         let entry = plane.decide(&command(
@@ -60,8 +63,8 @@ pub(crate) fn recover(
             TenantIndex(0),
             creation(name),
         ))?;
-        store.append_control(entry.revision, &entry.encode(), None)?;
         plane.apply(&entry)?;
+        store.append_control(entry.revision, &plane.stored(&entry), None)?;
     }
     let indexes = (0..plane.next_tenant().0).map(TenantIndex);
     let rules: Vec<_> = indexes.map(|tenant| compile(&plane, tenant)).collect();

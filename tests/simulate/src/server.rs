@@ -257,7 +257,7 @@ impl Server {
         };
         let appended =
             self.store
-                .append_control(entry.revision, &entry.encode(), stored.as_deref());
+                .append_control(entry.revision, &plane.stored(&entry), stored.as_deref());
         if appended.is_err() {
             self.context.phase.advance(Phase::Poisoned);
             return;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use muster_api::{TokenRequest, new_secret};
 use muster_control::{
-    Actor, Change, Command, ControlPlane, Entry, Handling, Key, Precondition, Refusal, TenantObject,
+    Actor, Change, Command, ControlPlane, Handling, Key, Precondition, Refusal, TenantObject,
 };
-use muster_engine::{TenantIndex, Timestamp};
+use muster_engine::{Revision, TenantIndex, Timestamp};
 use muster_ingest::clock;
 use muster_ingest::server::{ReplayError, new_object_id, objects};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError};
@@ -71,21 +71,21 @@ pub fn create(
         now,
         Change::Issue { id, token },
     )?);
-    for entry in entries {
+    for (revision, stored) in entries {
         // The policy set that follows is made at the next start.
-        store.append_control(entry.revision, &entry.encode(), None)?;
+        store.append_control(revision, &stored, None)?;
     }
     store.close()?;
     Ok(secret)
 }
 
-/// The entry of a change, which is applied.
+/// The entry of a change, which is applied: its revision, and its bytes as they are stored.
 fn decide(
     plane: &mut ControlPlane,
     tenant: TenantIndex,
     at: Timestamp,
     change: Change,
-) -> Result<Entry, TokenError> {
+) -> Result<(Revision, Vec<u8>), TokenError> {
     let entry = plane.decide(&Command {
         actor: Actor::Local,
         at,
@@ -97,5 +97,5 @@ fn decide(
     plane
         .apply(&entry)
         .expect("the entry was decided from this state");
-    Ok(entry)
+    Ok((entry.revision, plane.stored(&entry)))
 }

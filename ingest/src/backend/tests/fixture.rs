@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
-use muster_control::{Actor, Change, Command, Handling, Key, Precondition};
+use muster_control::{Actor, Change, Command, ControlPlane, Handling, Key, Precondition};
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardId,
     ShardMap, SlotIndex, TenantIndex, TenantPolicy, Threshold, Timestamp, Transition,
@@ -245,7 +245,7 @@ fn answer(shard: usize, control: Control) {
 
 /// Appends the creation of a tenant to the control log.
 fn create_tenant(store: &Store, name: &str) {
-    let plane = ControlLog::replay(store).unwrap().plane;
+    let mut plane = ControlPlane::clone(&ControlLog::replay(store).unwrap().plane);
     let command = Command {
         actor: Actor::Local,
         at: Timestamp::from_seconds(1_767_225_600),
@@ -258,7 +258,8 @@ fn create_tenant(store: &Store, name: &str) {
         },
     };
     let entry = plane.decide(&command).unwrap();
-    let appended = store.append_control(entry.revision, &entry.encode(), None);
+    plane.apply(&entry).unwrap();
+    let appended = store.append_control(entry.revision, &plane.stored(&entry), None);
     appended.unwrap();
 }
 

@@ -1,0 +1,185 @@
+//! The control log as it is stored: each entry with the hash after it.
+//!
+//! [`ControlPlane::replay`] rebuilds the state from it, and [`Verifier`] only checks it. Neither repairs anything.
+
+use muster_engine::Revision;
+
+use crate::bytes::EntryError;
+use crate::chain::{Chain, ChainHash, Pin};
+use crate::entry::Entry;
+use crate::state::{Contradiction, ControlPlane};
+
+/// Why the control log is not what was written. The operator restores a backup.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The bytes are not an entry of this version.
+    #[error("entry {revision} of the control log: {source}")]
+    Entry {
+        /// Its revision.
+        revision: Revision,
+        /// The cause.
+        source: EntryError,
+    },
+    /// The revision in the entry differs from that in its key.
+    #[error("entry {revision} of the control log says that it is entry {says}")]
+    Revision {
+        /// The revision in the key.
+        revision: Revision,
+        /// The revision in the entry.
+        says: Revision,
+    },
+    /// The hash does not follow from the entry and those before it.
+    #[error(
+        "entry {revision} of the control log does not continue the hash chain after entry {after}: it was changed, or \
+         an entry between them was removed, added or moved"
+    )]
+    Broken {
+        /// The revision of the first entry that does not fit.
+        revision: Revision,
+        /// The revision of the entry before it; 0 if it is the first.
+        after: Revision,
+    },
+    /// The hash after an entry is not the one that was noted.
+    #[error(
+        "entry {revision} of the control log is not the pinned one: the log up to it was rewritten"
+    )]
+    Rewritten {
+        /// The revision of the pin.
+        revision: Revision,
+    },
+    /// The log ends before the entry whose hash was noted.
+    #[error(
+        "the control log ends with entry {last}, before the pinned entry {pinned}: its end is missing"
+    )]
+    Ends {
+        /// The revision of the last entry.
+        last: Revision,
+        /// The revision of the pin.
+        pinned: Revision,
+    },
+    /// The entry contradicts those before it.
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
+}
+
+impl Chain {
+    /// Reads the next entry as it is stored.
+    ///
+    /// # Errors
+    /// It is not the entry that was written after those before it. The chain has not changed.
+    pub(crate) fn read(&mut self, revision: Revision, stored: &[u8]) -> Result<Entry, LogError> {
+        let damaged = |source| LogError::Entry { revision, source };
+        let (bytes, hash) = split(stored).map_err(damaged)?;
+        let entry = Entry::decode(bytes).map_err(damaged)?;
+        if entry.revision != revision {
+            let says = entry.revision;
+            return Err(LogError::Revision { revision, says });
+        }
+        let next = self.with(revision, bytes);
+        if next.head() != hash || revision <= self.revision() {
+            let after = self.revision();
+            return Err(LogError::Broken { revision, after });
+        }
+        *self = next;
+        Ok(entry)
+    }
+}
+
+/// Reads a log from its beginning and compares it with a pin.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Verifier {
+    chain: Chain,
+    pin: Option<Pin>,
+    is_pin_found: bool,
+}
+
+impl Verifier {
+    /// A verification that also requires this pin, if there is one.
+    #[must_use]
+    pub fn new(pin: Option<Pin>) -> Self {
+        Self {
+            chain: Chain::default(),
+            pin,
+            // Before the first entry nothing can be missing.
+            is_pin_found: pin.is_none_or(|pin| pin == Chain::default().pin()),
+        }
+    }
+
+    /// Reads the next entry as it is stored.
+    ///
+    /// # Errors
+    /// It is not the entry that was written after those before it, or not the pinned one.
+    pub fn read(&mut self, revision: Revision, stored: &[u8]) -> Result<(), LogError> {
+        self.chain.read(revision, stored)?;
+        match self.pin {
+            Some(pin) if pin.revision == revision && pin.head != self.chain.head() => {
+                Err(LogError::Rewritten { revision })
+            }
+            Some(pin) => {
+                self.is_pin_found |= pin.revision == revision;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The chain of the whole log.
+    ///
+    /// # Errors
+    /// The pinned entry was not among those that were read.
+    pub fn finish(self) -> Result<Chain, LogError> {
+        let last = self.chain.revision();
+        match self.pin {
+            Some(pin) if !self.is_pin_found && pin.revision > last => Err(LogError::Ends {
+                last,
+                pinned: pin.revision,
+            }),
+            Some(pin) if !self.is_pin_found => Err(LogError::Rewritten {
+                revision: pin.revision,
+            }),
+            _ => Ok(self.chain),
+        }
+    }
+}
+
+impl ControlPlane {
+    /// The bytes of the entry that was applied last as they are stored: those of the entry, then the hash after it.
+    #[must_use]
+    pub fn stored(&self, entry: &Entry) -> Vec<u8> {
+        assert_eq!(
+            self.chain().revision(),
+            entry.revision,
+            "it was applied last"
+        );
+        let mut bytes = entry.encode();
+        bytes.extend_from_slice(self.chain().head().as_bytes());
+        bytes
+    }
+
+    /// Reads and applies the next entry as it is stored.
+    ///
+    /// # Errors
+    /// It is not the entry that was written after those before it. Nothing has changed.
+    pub fn replay(&mut self, revision: Revision, stored: &[u8]) -> Result<Entry, LogError> {
+        let mut chain = *self.chain();
+        let entry = chain.read(revision, stored)?;
+        self.apply(&entry)?;
+        Ok(entry)
+    }
+}
+
+impl Entry {
+    /// The entry in its stored form, whose hash is not checked: only the entries before it could show that it fits.
+    ///
+    /// # Errors
+    /// The bytes are not those of an entry.
+    pub fn unchained(stored: &[u8]) -> Result<Self, EntryError> {
+        Self::decode(split(stored)?.0)
+    }
+}
+
+/// The bytes of an entry, and its hash.
+fn split(stored: &[u8]) -> Result<(&[u8], ChainHash), EntryError> {
+    let (bytes, hash) = stored.split_last_chunk().ok_or(EntryError::Truncated)?;
+    Ok((bytes, ChainHash::from_bytes(*hash)))
+}
