@@ -11,6 +11,7 @@ mod device_actions;
 mod metrics;
 mod recount;
 mod shards;
+mod verification;
 
 #[cfg(test)]
 mod tests;
@@ -22,11 +23,11 @@ use std::time::Duration;
 
 use crossbeam::channel::Sender;
 use muster_api::{
-    Answer, ApiError, Backend, Caller, Cell, Changed, Changes, Clock, ClockMove, ClockStep,
-    ConnectionCounters, Device, DeviceChange, Matches, Position, Readiness, Recount, Session,
-    Sessions, TooOld,
+    AccessCounters, Answer, ApiError, AuditVerification, Backend, Caller, Cell, Changed, Changes,
+    Clock, ClockMove, ClockStep, ConnectionCounters, Device, DeviceChange, Matches, Position,
+    Readiness, Recount, Session, Sessions, TooOld,
 };
-use muster_control::{Actor, Change, ControlPlane, ObjectId, Scope};
+use muster_control::{AccessRecord, Change, ControlPlane, ObjectId, PinnedHead, Scope};
 use muster_engine::{PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex, Timestamp};
 use muster_store::Store;
 use muster_wire::DeviceId;
@@ -105,6 +106,10 @@ pub(crate) struct ServerBackend {
     recounting: Arc<tokio::sync::Mutex<()>>,
     /// Locked during a backup: two would only compete for the disk.
     backing_up: Arc<tokio::sync::Mutex<()>>,
+    /// What the API counts.
+    access_counters: Arc<AccessCounters>,
+    /// Locked during a verification of the control log: each reads all of it.
+    verifying: Arc<tokio::sync::Mutex<()>>,
     /// Acquired to read the store's statistics: on a stuck disk, scrapes must not accumulate threads.
     reading_store: Arc<Semaphore>,
 }
@@ -120,6 +125,8 @@ impl ServerBackend {
             deadlines,
             recounting: Arc::default(),
             backing_up: Arc::default(),
+            access_counters: Arc::default(),
+            verifying: Arc::default(),
             reading_store: Arc::new(Semaphore::new(1)),
         }
     }
@@ -159,8 +166,20 @@ impl Backend for ServerBackend {
         Box::pin(self.carry_out(caller, tenant, change))
     }
 
+    fn record(&self, caller: Caller, tenant: TenantIndex, record: AccessRecord) -> Answer<'_, ()> {
+        Box::pin(self.record_access(caller, tenant, record))
+    }
+
+    fn access_counters(&self) -> &AccessCounters {
+        &self.access_counters
+    }
+
     fn changes(&self, scope: Scope, before: Option<Revision>, limit: usize) -> Answer<'_, Changes> {
         Box::pin(self.list_changes(scope, before, limit))
+    }
+
+    fn verify_audit(&self, pin: Option<PinnedHead>) -> Answer<'_, AuditVerification> {
+        Box::pin(self.verify(pin))
     }
 
     fn cells(&self, tenant: Option<TenantIndex>) -> Vec<Cell> {
@@ -221,29 +240,29 @@ impl Backend for ServerBackend {
 
     fn reset_sequence(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answer<'_, Option<SequenceReset>> {
-        Box::pin(self.reset(actor, tenant, device_id))
+        Box::pin(self.reset(caller, tenant, device_id))
     }
 
     fn remove_device(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answer<'_, Option<bool>> {
-        Box::pin(self.remove(actor, tenant, device_id))
+        Box::pin(self.remove(caller, tenant, device_id))
     }
 
     fn restore_device(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answer<'_, Option<bool>> {
-        Box::pin(self.restore(actor, tenant, device_id))
+        Box::pin(self.restore(caller, tenant, device_id))
     }
 
     fn sessions(&self, limit: usize) -> Sessions {

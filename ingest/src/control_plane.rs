@@ -1,7 +1,7 @@
 //! The control plane of the running server: what operators have set, and the only path to change it.
 //!
 //! A change is decided, appended to the control log together with the policy set that follows, published, and then put
-//! in force by every shard; one change at a time, off the hot path. The devices of a new tenant are admitted after that;
+//! in force by every shard; one change at a time, off the hot path. The record of an access is appended beside that. The devices of a new tenant are admitted after that;
 //! those of a deleted one are refused before. Once it is in the log it is never undone: a shard
 //! that has not put it in force when the process ends does so at the next start. Owned by the ops runtime; what is
 //! published is shared. Bounded by the limits of `muster-control`.
@@ -90,6 +90,8 @@ pub(crate) struct ControlService {
     admission: Admission,
     shards: Vec<Sender<Control>>,
     turn: Arc<Turn>,
+    /// Held from the decision of an entry until it is durable and published.
+    appending: Mutex<()>,
     published: RwLock<Published>,
 }
 
@@ -119,6 +121,7 @@ impl ControlService {
             admission,
             shards,
             turn: Arc::new(Mutex::new(policy)),
+            appending: Mutex::default(),
             published: RwLock::new(Published { log, in_force }),
         }
     }
@@ -156,6 +159,7 @@ impl ControlService {
         command: Command,
         durable: oneshot::Sender<()>,
     ) -> Result<u64, ChangeError> {
+        let appending = self.appending.lock().await;
         let before = self.plane();
         let entry = match before.decide(&command) {
             Ok(entry) => entry,
@@ -174,6 +178,7 @@ impl ControlService {
             .await?;
         let plane = Arc::new(plane);
         self.write().log.push(&entry, Arc::clone(&plane));
+        drop(appending);
         // The receiver may be gone: its client did not wait.
         let _ = durable.send(());
         self.refuse_devices(&entry);
@@ -197,6 +202,22 @@ impl ControlService {
             "change in force"
         );
         Ok(devices)
+    }
+
+    /// Appends the record of an access, which changes no object and so waits for no shard. Call it on a separate task,
+    /// because it must not end half-way.
+    pub(crate) async fn record(&self, command: Command) -> Result<(), ChangeError> {
+        let _appending = self.appending.lock().await;
+        let before = self.plane();
+        let entry = before.decide(&command).map_err(ChangeError::Refused)?;
+        let mut plane = ControlPlane::clone(&before);
+        plane
+            .apply(&entry)
+            .map_err(|error| ChangeError::Internal(error.to_string()))?;
+        self.append(entry.revision, plane.stored(&entry), None)
+            .await?;
+        self.write().log.push(&entry, Arc::new(plane));
+        Ok(())
     }
 
     /// Refuses one tenant more than may exist.

@@ -4,12 +4,15 @@
 //! duration and the number of concurrent queries, and returns an [`ApiError`] otherwise.
 
 use std::fmt::Debug;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use muster_control::{Actor, Change, ControlPlane, Entry, Handling, ObjectId, Precondition, Scope};
+use muster_control::{
+    AccessRecord, Actor, Change, ControlPlane, Entry, Handling, ObjectId, PinnedHead, Precondition,
+    Scope,
+};
 use muster_engine::{
     ColdRecord, DeviceRecord, FacetWord, Facets, PolicySet, Revision, SequenceReset, ShardId,
     SlotIndex, StaleDevice, TargetId, TenantIndex, Timestamp,
@@ -17,6 +20,7 @@ use muster_engine::{
 use muster_wire::{DeviceId, Identity, Inventory};
 use serde::Serialize;
 
+use crate::access_counters::AccessCounters;
 use crate::connections::ConnectionCounters;
 use crate::error::ApiError;
 
@@ -45,9 +49,20 @@ pub trait Backend: Debug + Send + Sync {
     /// is ignored if the change creates one.
     fn change(&self, caller: Caller, tenant: TenantIndex, change: Change) -> Answer<'_, Changed>;
 
+    /// Appends the record of an access to the control log. It is durable when this returns, and does not wait for a
+    /// change to be in force.
+    fn record(&self, caller: Caller, tenant: TenantIndex, record: AccessRecord) -> Answer<'_, ()>;
+
+    /// What the API counts of refused requests and unrecorded accesses.
+    fn access_counters(&self) -> &AccessCounters;
+
     /// The newest changes, newest first, at most `limit`; only those before a revision if one is given. An object or
     /// device that never existed is refused.
     fn changes(&self, scope: Scope, before: Option<Revision>, limit: usize) -> Answer<'_, Changes>;
+
+    /// Compares the whole control log on disk with its hash chain, with what the server has in memory, and with a pin if
+    /// there is one. One verification runs at a time.
+    fn verify_audit(&self, pin: Option<PinnedHead>) -> Answer<'_, AuditVerification>;
 
     /// The cells of one tenant or of all, each once, in no order: the counts of everything that is acknowledged.
     fn cells(&self, tenant: Option<TenantIndex>) -> Vec<Cell>;
@@ -100,7 +115,7 @@ pub trait Backend: Debug + Send + Sync {
     /// durable when this returns.
     fn reset_sequence(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answer<'_, Option<SequenceReset>>;
@@ -109,7 +124,7 @@ pub trait Backend: Debug + Send + Sync {
     /// before; `None` for an unknown device. The removal and the entry about it are durable when this returns.
     fn remove_device(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answer<'_, Option<bool>>;
@@ -118,7 +133,7 @@ pub trait Backend: Debug + Send + Sync {
     /// entry about it are durable when this returns.
     fn restore_device(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answer<'_, Option<bool>>;
@@ -151,6 +166,8 @@ pub trait Backend: Debug + Send + Sync {
 pub struct Caller {
     /// The actor in the audit event.
     pub actor: Actor,
+    /// From where it is sent; `None` for a program on this machine.
+    pub address: Option<IpAddr>,
     /// The condition that the object must meet.
     pub expected: Precondition,
     /// How much of the document is checked.
@@ -163,6 +180,7 @@ impl Caller {
     pub fn local(expected: Precondition) -> Self {
         Self {
             actor: Actor::Local,
+            address: None,
             expected,
             handling: Handling::Strict,
         }
@@ -353,6 +371,19 @@ pub struct Recount {
     pub differences: Vec<Difference>,
     /// Devices by which the counts and columns that queries are answered from differ from the counters; 0 offline.
     pub view_drift: u64,
+}
+
+/// The result of a verification of the control log, as API and CLI show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuditVerification {
+    /// Whether the log is what was written, as far as its hash chain and the pin can tell.
+    pub verified: bool,
+    /// Number of entries that were verified; those before the problem, if there is one.
+    pub entries: u64,
+    /// The revision and the hash of the last of them, to be kept as a pin.
+    pub head: String,
+    /// What is wrong, with the revision.
+    pub problem: Option<String>,
 }
 
 /// A cell whose counter differs from the devices on disk.

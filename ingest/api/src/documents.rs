@@ -1,7 +1,9 @@
 //! The document of an object: that of `muster-control`, with the times and the ETag, and with the actions and assignments
 //! of a policy, because requests here cannot expand them.
 
-use muster_control::{Actor, ETag, Effect, Entry, Key, ModifiedProperty, Object, Properties};
+use muster_control::{
+    Access, Actor, ETag, Effect, Entry, Key, ModifiedProperty, Object, Properties,
+};
 use muster_engine::Timestamp;
 use serde_json::{Value, json};
 
@@ -76,6 +78,9 @@ fn category(key: Key) -> &'static str {
 
 /// An entry of the log as an `auditEvent`.
 pub(crate) fn event(entry: &Entry) -> Value {
+    if let Effect::Access(record) = &entry.effect {
+        return of_access(entry, &record.access);
+    }
     let type_name = capitalized(entry.key.type_name());
     let activity = format!("{} {type_name}", entry.activity());
     let object = entry.after().or(entry.before());
@@ -86,25 +91,50 @@ pub(crate) fn event(entry: &Entry) -> Value {
     };
     let shown = object.map(|object| object.document(entry.key));
     let name = shown.and_then(|mut document| document.remove("displayName"));
+    let resource = json!({
+        "displayName": name,
+        "auditResourceType": type_name,
+        "resourceId": id,
+        "modifiedProperties": modified(entry),
+    });
+    whole(entry, category(entry.key), activity, "Success", resource)
+}
+
+/// An `auditEvent` about one resource.
+fn whole(entry: &Entry, category: &str, activity: String, result: &str, resource: Value) -> Value {
     json!({
         "id": entry.revision.to_string(),
         "displayName": activity,
-        "componentName": category(entry.key),
-        "category": category(entry.key),
+        "componentName": category,
+        "category": category,
         "activity": null,
         "correlationId": null,
         "activityType": activity,
         "activityOperationType": entry.operation(),
         "activityDateTime": times::precise(entry.at),
-        "activityResult": "Success",
+        "activityResult": result,
         "actor": actor(entry),
-        "resources": [{
-            "displayName": name,
-            "auditResourceType": type_name,
-            "resourceId": id,
-            "modifiedProperties": modified(entry),
-        }],
+        "resources": [resource],
     })
+}
+
+/// The record of an access as an `auditEvent`.
+fn of_access(entry: &Entry, access: &Access) -> Value {
+    let type_name = access.resource_type();
+    let activity = format!("{} {type_name}", entry.activity());
+    let (name, id) = access.resource();
+    let result = if access.is_refused() {
+        "Failure"
+    } else {
+        "Success"
+    };
+    let resource = json!({
+        "displayName": name,
+        "auditResourceType": type_name,
+        "resourceId": id,
+        "modifiedProperties": modified(entry),
+    });
+    whole(entry, "Other", activity, result, resource)
 }
 
 /// Tokens are service principals; only what comes through the operations endpoint is by a person.
@@ -123,7 +153,7 @@ fn actor(entry: &Entry) -> Value {
         "applicationDisplayName": service,
         "userPrincipalName": user,
         "servicePrincipalName": service,
-        "ipAddress": null,
+        "ipAddress": entry.address.map(|address| address.to_string()),
         "userId": null,
     })
 }

@@ -6,6 +6,7 @@
 //! and their times in `listen.rs`, requests of a principal in `answer.rs`, bodies in `body.rs`, passes over all devices
 //! here, export jobs in `exports.rs`.
 
+mod accesses;
 mod activity;
 mod answer;
 mod assignments;
@@ -34,6 +35,7 @@ mod own_types;
 mod page;
 mod path;
 mod permits;
+mod recording;
 mod roles;
 mod route;
 mod schemas;

@@ -6,6 +6,7 @@
 //! store only through [`Backend`]. Bounded by the limits in `connections` and by the deadlines of the backend. It has
 //! no authentication: it listens on a loopback address, and `guard` refuses requests of web pages.
 
+mod access_counters;
 mod backend;
 mod backup;
 mod cells;
@@ -31,6 +32,7 @@ mod secrets;
 mod sessions;
 mod tenant;
 mod times;
+mod verification;
 mod why;
 
 #[cfg(test)]
@@ -46,10 +48,11 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use tower::ServiceExt;
 
+pub use access_counters::{AccessCounters, RefusedCause};
 pub use backend::{
-    Answer, Backend, Caller, Cell, Changed, Changes, Clock, ClockMove, ClockStep, Device,
-    DeviceChange, Difference, Matches, Position, ROWS_MAX, Readiness, Recount, Session, Sessions,
-    TooOld,
+    Answer, AuditVerification, Backend, Caller, Cell, Changed, Changes, Clock, ClockMove,
+    ClockStep, Device, DeviceChange, Difference, Matches, Position, ROWS_MAX, Readiness, Recount,
+    Session, Sessions, TooOld,
 };
 pub use connections::{
     CONNECTIONS_MAX, ConnectionCounters, LONG_RESPONSES_MAX, SCRAPES_MAX, TENANT_REQUESTS_MAX,
@@ -171,6 +174,12 @@ fn routes() -> Vec<Route> {
         route("GET", "/sessions", &["limit"], get(sessions::sessions)),
         route("POST", "/recount", &[], post(recount::recount)),
         route("POST", "/backup", &[], post(backup::backup)),
+        route(
+            "GET",
+            "/audit/verify",
+            &["pin"],
+            get(verification::of_server),
+        ),
         route("GET", "/clock", &[], get(clock::clock)),
         route("POST", "/clock/confirm", &[], post(clock::confirm)),
         route("GET", "/metrics", &[], get(metrics::metrics)),

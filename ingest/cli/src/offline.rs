@@ -3,6 +3,7 @@
 //! The directory is only read: opened by the store, rebuilt by the server's recovery, and read again by the engine's
 //! oracle.
 
+pub mod audit;
 pub mod listing;
 pub mod recount;
 pub mod restore;

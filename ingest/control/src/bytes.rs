@@ -3,6 +3,8 @@
 //! The length of a text or list comes before it and is checked before anything is allocated. Bounded by the limits of
 //! the values.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use muster_engine::{Revision, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
 
@@ -124,6 +126,32 @@ impl Stored for [u8; 16] {
 
     fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
         from.array()
+    }
+}
+
+/// Of no version, 4 or 6.
+impl Stored for Option<IpAddr> {
+    fn put(&self, into: &mut Vec<u8>) {
+        match self {
+            None => into.push(0),
+            Some(IpAddr::V4(address)) => {
+                into.push(4);
+                into.extend_from_slice(&address.octets());
+            }
+            Some(IpAddr::V6(address)) => {
+                into.push(6);
+                into.extend_from_slice(&address.octets());
+            }
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
+        Ok(match u8::take(from)? {
+            0 => None,
+            4 => Some(Ipv4Addr::from(from.array::<4>()?).into()),
+            6 => Some(Ipv6Addr::from(from.array::<16>()?).into()),
+            _ => return Err(EntryError::Invalid("address")),
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! So whoever knows the last hash, the head, can tell whether an entry up to it was changed, moved, added or removed. A
 //! checksum finds damage; the chain finds also what was changed on purpose, unless the hashes of all later entries were
-//! computed anew: only a head that is kept elsewhere, a [`Pin`], shows that, and that the end of the log is missing.
+//! computed anew: only a head that is kept elsewhere, a [`PinnedHead`], shows that, and that the end of the log is missing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,7 +27,7 @@ pub struct Chain {
 
 /// A head that was noted, and the revision of its entry. As text, `REVISION:HASH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pin {
+pub struct PinnedHead {
     /// The revision of the entry.
     pub revision: Revision,
     /// The hash after it.
@@ -70,9 +70,9 @@ impl Chain {
 
     /// The head with its revision.
     #[must_use]
-    pub const fn pin(&self) -> Pin {
+    pub const fn pin(&self) -> PinnedHead {
         let (revision, head) = (self.revision, self.head);
-        Pin { revision, head }
+        PinnedHead { revision, head }
     }
 
     /// The chain with one more entry, whose bytes are these.
@@ -117,13 +117,13 @@ impl FromStr for ChainHash {
     }
 }
 
-impl fmt::Display for Pin {
+impl fmt::Display for PinnedHead {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}", self.revision, self.head)
     }
 }
 
-impl FromStr for Pin {
+impl FromStr for PinnedHead {
     type Err = PinError;
 
     fn from_str(text: &str) -> Result<Self, PinError> {

@@ -1,9 +1,12 @@
 //! A command of an operator, and why one is refused.
 
+use std::net::IpAddr;
+
 use muster_engine::{SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
 use serde_json::Value as Json;
 
+use crate::access::AccessRecord;
 use crate::actor::Actor;
 use crate::document::{Handling, Properties};
 use crate::fault::Faults;
@@ -15,6 +18,8 @@ use crate::object::{ASSIGNMENTS, Key, Token};
 pub struct Command {
     /// Who sends it.
     pub actor: Actor,
+    /// From where; `None` for a program on the machine of the server.
+    pub address: Option<IpAddr>,
     /// When it was sent.
     pub at: Timestamp,
     /// The tenant of the object; ignored if it is a new tenant, which gets the next index.
@@ -103,6 +108,8 @@ pub enum Change {
         /// Devices that are members.
         members: Vec<DeviceId>,
     },
+    /// Record an access. This changes no object.
+    Access(AccessRecord),
     /// Record what was done to a device. This changes no object.
     Device {
         /// The device.
@@ -139,6 +146,7 @@ impl Change {
                 Key::Policy(*policy)
             }
             Self::Device { device, .. } => Key::Device(*device),
+            Self::Access(_) => Key::Tenant,
             Self::Issue { id, .. } => Key::Token(*id),
         }
     }

@@ -31,8 +31,8 @@ impl ControlPlane {
             false => return Err(Refusal::UnknownTenant),
         };
         let current = match command.change {
-            // What is done to a device changes no object.
-            Change::Device { .. } => None,
+            // An action on a device and an access change no object.
+            Change::Device { .. } | Change::Access(_) => None,
             _ => self.object(tenant, key),
         };
         let etag = current.as_ref().map(|(_, etag)| *etag);
@@ -42,7 +42,7 @@ impl ControlPlane {
             return Err(Refusal::BuiltIn { key });
         }
         match (&command.change, etag) {
-            (Change::Device { .. }, _) => (),
+            (Change::Device { .. } | Change::Access(_), _) => (),
             (Change::Create { .. } | Change::Issue { .. }, Some(_)) => {
                 return Err(Refusal::Exists { key });
             }
@@ -75,6 +75,7 @@ impl ControlPlane {
             revision,
             at: command.at,
             actor: command.actor.clone(),
+            address: command.address,
             tenant,
             key,
             effect,
@@ -121,6 +122,7 @@ impl ControlPlane {
                 return self.part(command, current, Part::Actions, properties);
             }
             Change::Device { action, .. } => return Ok(Effect::Device(*action)),
+            Change::Access(record) => return Ok(Effect::Access(record.clone())),
             Change::Issue { token, .. } => {
                 let role = Key::RoleDefinition(token.role);
                 if self.object(command.tenant, role).is_none() {

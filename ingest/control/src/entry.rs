@@ -1,13 +1,16 @@
-//! An entry of the log: one change of one object, or the record of what was done to a device. It is also the audit
+//! An entry of the log: one change of one object, or the record of what was done to a device or of an access. It is also the audit
 //! record and a part of the history of the object.
 //!
 //! The encoding is canonical: equal entries have equal bytes, and any other bytes are refused. At most 80 KB, which
 //! follows from the limits of the values; usually below 1 KB.
 
+use std::net::IpAddr;
+
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
 use serde_json::Value as Json;
 
+use crate::access::AccessRecord;
 use crate::actor::Actor;
 use crate::bytes::{EntryError, Reader, Stored, VERSION};
 use crate::command::DeviceAction;
@@ -24,9 +27,11 @@ pub struct Entry {
     pub at: Timestamp,
     /// Who made it.
     pub actor: Actor,
+    /// From where; `None` for a program on the machine of the server.
+    pub address: Option<IpAddr>,
     /// The tenant of the object.
     pub tenant: TenantIndex,
-    /// The object, or the device.
+    /// The object, or the device; of an access, the tenant.
     pub key: Key,
     /// What happened to it.
     pub effect: Effect,
@@ -58,6 +63,8 @@ pub enum Effect {
     MembersRemoved(Vec<DeviceId>),
     /// Something is done to a device, which changes no object.
     Device(DeviceAction),
+    /// A principal did something that changes no object.
+    Access(AccessRecord),
 }
 
 /// A property whose value a change has replaced, for the audit.
@@ -86,6 +93,7 @@ impl Entry {
             Effect::MembersRemoved(_) => "RemoveReference",
             Effect::Device(DeviceAction::Remove) => "Delete",
             Effect::Device(_) => "Action",
+            Effect::Access(record) => record.access.operation(),
         }
     }
 
@@ -98,6 +106,7 @@ impl Entry {
             }
             Effect::Device(DeviceAction::ResetSequence(_)) => "resetSequence",
             Effect::Device(DeviceAction::Restore) => "restore",
+            Effect::Access(record) => record.access.activity(),
             _ => self.operation(),
         }
     }
@@ -126,6 +135,9 @@ impl Entry {
         if let Effect::Device(DeviceAction::ResetSequence(numbers)) = &self.effect {
             return reset_properties(numbers);
         }
+        if let Effect::Access(record) = &self.effect {
+            return access_properties(record);
+        }
         let document =
             |object: Option<&Object>| object.map(|object| object.whole_document(self.key));
         let (before, after) = (document(self.before()), document(self.after()));
@@ -151,6 +163,7 @@ impl Entry {
         self.at.put(&mut bytes);
         self.tenant.put(&mut bytes);
         self.actor.put(&mut bytes);
+        self.address.put(&mut bytes);
         self.key.put(&mut bytes);
         self.effect.code().put(&mut bytes);
         match &self.effect {
@@ -165,6 +178,7 @@ impl Entry {
             }
             Effect::Device(DeviceAction::ResetSequence(numbers)) => numbers.put(&mut bytes),
             Effect::Device(DeviceAction::Remove | DeviceAction::Restore) => (),
+            Effect::Access(record) => record.put(&mut bytes),
         }
         bytes
     }
@@ -185,13 +199,15 @@ impl Entry {
             Stored::take(from)?,
             Stored::take(from)?,
         );
-        let (actor, key) = (Stored::take(from)?, Key::take(from)?);
+        let (actor, address) = (Stored::take(from)?, Stored::take(from)?);
+        let key = Key::take(from)?;
         let effect = Effect::take(key, from)?;
         reader.finish()?;
         Ok(Self {
             revision,
             at,
             actor,
+            address,
             tenant,
             key,
             effect,
@@ -210,13 +226,14 @@ impl Effect {
             Self::Device(DeviceAction::ResetSequence(_)) => 5,
             Self::Device(DeviceAction::Remove) => 6,
             Self::Device(DeviceAction::Restore) => 7,
+            Self::Access(_) => 8,
         }
     }
 
     fn take(key: Key, from: &mut Reader<'_>) -> Result<Self, EntryError> {
         let code = u8::take(from)?;
         match (code, key) {
-            (3 | 4, Key::Group(_)) | (5..=7, Key::Device(_)) | (..=2, _) => (),
+            (3 | 4, Key::Group(_)) | (5..=7, Key::Device(_)) | (8, Key::Tenant) | (..=2, _) => (),
             _ => return Err(EntryError::Invalid("kind of change")),
         }
         Ok(match code {
@@ -235,6 +252,7 @@ impl Effect {
             5 => Self::Device(DeviceAction::ResetSequence(Stored::take(from)?)),
             6 => Self::Device(DeviceAction::Remove),
             7 => Self::Device(DeviceAction::Restore),
+            8 => Self::Access(Stored::take(from)?),
             _ => return Err(EntryError::Invalid("kind of change")),
         })
     }
@@ -255,6 +273,20 @@ fn reset_properties(numbers: &SequenceReset) -> Vec<ModifiedProperty> {
             numbers.inventory_revision.into(),
         ),
     ]
+}
+
+/// What was accessed, and how many accesses the record stands for besides.
+fn access_properties(record: &AccessRecord) -> Vec<ModifiedProperty> {
+    let texts = record.access.texts().into_iter();
+    let texts = texts.map(|(name, text)| (name, Json::from(text.as_str())));
+    let others = (record.unrecorded > 0).then(|| ("unrecorded", record.unrecorded.into()));
+    let all = texts.chain(others);
+    all.map(|(name, new)| ModifiedProperty {
+        name: name.to_owned(),
+        old: None,
+        new: Some(new),
+    })
+    .collect()
 }
 
 impl Stored for SequenceReset {

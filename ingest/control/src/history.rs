@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use muster_engine::{Revision, TenantIndex};
 
-use crate::entry::Entry;
+use crate::entry::{Effect, Entry};
 use crate::object::Key;
 
 /// Whose changes.
@@ -50,7 +50,7 @@ impl History {
             revision,
             ..
         } = *entry;
-        if key == Key::Tenant {
+        if key == Key::Tenant && !matches!(entry.effect, Effect::Access(_)) {
             self.of_tenants.push(revision);
         }
         self.tenants.entry(tenant).or_default().push(revision);

@@ -9,6 +9,7 @@
 //! Bounds: [`limits`]. Deliberately absent: IO, clocks, threads, randomness, HTTP formats, and the state of devices.
 #![forbid(unsafe_code)]
 
+mod access;
 mod actor;
 mod bytes;
 mod chain;
@@ -28,9 +29,10 @@ mod role;
 mod state;
 mod value;
 
+pub use access::{Access, AccessRecord, AccessText, Export};
 pub use actor::Actor;
 pub use bytes::EntryError;
-pub use chain::{Chain, ChainHash, Pin, PinError};
+pub use chain::{Chain, ChainHash, PinError, PinnedHead};
 pub use command::{Change, Command, DeviceAction, Precondition, Refusal};
 pub use compile::{compile, policy_alone};
 pub use document::{Handling, Properties};

@@ -31,6 +31,17 @@ pub const ENTRIES_MAX: u32 = 100_000;
 /// room for these. A start reads this many, of 90 bytes each, faster than as many changes.
 pub const DEVICE_ACTIONS_MAX: u32 = 100_000;
 
+/// Records of refused requests, sign-ins and downloads of a tenant. Whoever has a token makes them, also one without
+/// rights: the server records at most one every ten minutes for a long time, which reaches this after two years. Beyond
+/// it they are only counted in the metrics. A start reads this many, of 150 bytes each, faster than as many changes.
+pub const ACCESSES_MAX: u32 = 100_000;
+
+/// Exports of a tenant that are recorded. Beyond it they are refused, because each has to be recorded.
+pub const EXPORTS_RECORDED_MAX: u32 = 100_000;
+
+/// Characters of a text of a request in the record of an access.
+pub const ACCESS_TEXT_MAX: usize = 512;
+
 /// Characters of a display name, as in Graph.
 pub const DISPLAY_NAME_MAX: usize = 256;
 

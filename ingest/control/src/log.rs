@@ -5,7 +5,7 @@
 use muster_engine::Revision;
 
 use crate::bytes::EntryError;
-use crate::chain::{Chain, ChainHash, Pin};
+use crate::chain::{Chain, ChainHash, PinnedHead};
 use crate::entry::Entry;
 use crate::state::{Contradiction, ControlPlane};
 
@@ -85,24 +85,27 @@ impl Chain {
     }
 }
 
-/// Reads a log from its beginning and compares it with a pin.
-#[derive(Clone, Copy, Debug, Default)]
+/// Reads a log from its beginning and compares it with pins.
+#[derive(Clone, Debug, Default)]
 pub struct Verifier {
     chain: Chain,
-    pin: Option<Pin>,
-    is_pin_found: bool,
+    /// Those whose entries have not been read yet.
+    pins: Vec<PinnedHead>,
 }
 
 impl Verifier {
-    /// A verification that also requires this pin, if there is one.
+    /// A verification that also requires these pins.
     #[must_use]
-    pub fn new(pin: Option<Pin>) -> Self {
-        Self {
-            chain: Chain::default(),
-            pin,
-            // Before the first entry nothing can be missing.
-            is_pin_found: pin.is_none_or(|pin| pin == Chain::default().pin()),
-        }
+    pub fn new(pins: impl IntoIterator<Item = PinnedHead>) -> Self {
+        let chain = Chain::default();
+        let pins = pins.into_iter().filter(|pin| *pin != chain.pin()).collect();
+        Self { chain, pins }
+    }
+
+    /// The chain of the entries that were read.
+    #[must_use]
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
     }
 
     /// Reads the next entry as it is stored.
@@ -111,33 +114,24 @@ impl Verifier {
     /// It is not the entry that was written after those before it, or not the pinned one.
     pub fn read(&mut self, revision: Revision, stored: &[u8]) -> Result<(), LogError> {
         self.chain.read(revision, stored)?;
-        match self.pin {
-            Some(pin) if pin.revision == revision && pin.head != self.chain.head() => {
-                Err(LogError::Rewritten { revision })
-            }
-            Some(pin) => {
-                self.is_pin_found |= pin.revision == revision;
-                Ok(())
-            }
-            None => Ok(()),
+        let read = self.chain.pin();
+        self.pins.retain(|pin| *pin != read);
+        match self.pins.iter().any(|pin| pin.revision == revision) {
+            true => Err(LogError::Rewritten { revision }),
+            false => Ok(()),
         }
     }
 
-    /// The chain of the whole log.
+    /// Ends the verification of a whole log.
     ///
     /// # Errors
-    /// The pinned entry was not among those that were read.
-    pub fn finish(self) -> Result<Chain, LogError> {
+    /// A pinned entry was not among those that were read.
+    pub fn finish(&self) -> Result<(), LogError> {
         let last = self.chain.revision();
-        match self.pin {
-            Some(pin) if !self.is_pin_found && pin.revision > last => Err(LogError::Ends {
-                last,
-                pinned: pin.revision,
-            }),
-            Some(pin) if !self.is_pin_found => Err(LogError::Rewritten {
-                revision: pin.revision,
-            }),
-            _ => Ok(self.chain),
+        match self.pins.first().map(|pin| pin.revision) {
+            Some(pinned) if pinned > last => Err(LogError::Ends { last, pinned }),
+            Some(revision) => Err(LogError::Rewritten { revision }),
+            None => Ok(()),
         }
     }
 }

@@ -16,6 +16,7 @@ use muster_engine::{Revision, TargetId, TenantIndex};
 use muster_wire::DeviceId;
 
 use self::tokens::Secrets;
+use crate::access::{Access, AccessRecord};
 use crate::chain::Chain;
 use crate::entry::{Effect, Entry};
 use crate::id::{ETag, ObjectId};
@@ -61,6 +62,10 @@ pub(crate) struct Tenant {
     pub(crate) entries: u32,
     /// Number of entries about devices, which `entries` does not include.
     pub(crate) device_actions: u32,
+    /// Number of recorded exports, which `entries` does not include.
+    pub(crate) exports: u32,
+    /// Number of recorded accesses of other kinds.
+    pub(crate) accesses: u32,
 }
 
 /// The objects of all tenants as of one revision.
@@ -227,6 +232,10 @@ impl ControlPlane {
                 self.secrets.note(entry);
                 match entry.effect {
                     Effect::Device(_) => tenant.device_actions += 1,
+                    Effect::Access(AccessRecord { ref access, .. }) => match access {
+                        Access::Exported(_) => tenant.exports += 1,
+                        _ => tenant.accesses += 1,
+                    },
                     _ => tenant.entries += 1,
                 }
             }
@@ -307,6 +316,8 @@ impl Tenant {
             Effect::MembersRemoved(members) => self.remove_members(entry, members)?,
             Effect::Device(_) if matches!(key, Key::Device(_)) => (),
             Effect::Device(_) => return Err("it is not about a device"),
+            Effect::Access(_) if key == Key::Tenant => (),
+            Effect::Access(_) => return Err("an access is not about an object"),
         }
         Ok(())
     }
@@ -371,7 +382,10 @@ impl Entry {
     const fn keeps_object(&self) -> bool {
         matches!(
             self.effect,
-            Effect::MembersAdded(_) | Effect::MembersRemoved(_) | Effect::Device(_)
+            Effect::MembersAdded(_)
+                | Effect::MembersRemoved(_)
+                | Effect::Device(_)
+                | Effect::Access(_)
         )
     }
 }

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use muster_api::{ApiError, Caller, Changed, Changes};
-use muster_control::{Change, Command, Effect, Entry, Key, ObjectId, Page, Refusal, Scope};
+use muster_control::{
+    AccessRecord, Change, Command, Effect, Entry, Key, ObjectId, Page, Refusal, Scope,
+};
 use muster_engine::{Revision, TenantIndex};
 use muster_store::WriteError;
 use tokio::sync::oneshot;
@@ -69,6 +71,25 @@ impl ServerBackend {
         })
     }
 
+    /// Appends the record of an access, on a separate task, so that it does not end half-way.
+    pub(super) async fn record_access(
+        &self,
+        caller: Caller,
+        tenant: TenantIndex,
+        record: AccessRecord,
+    ) -> Result<(), ApiError> {
+        self.refuse_changes()?;
+        let command = self.command(caller, tenant, Change::Access(record));
+        let control = Arc::clone(&self.context.control);
+        let recording = tokio::spawn(async move { control.record(command).await });
+        let recorded = timeout(self.deadlines.answer, recording).await;
+        let recorded = recorded.map_err(|_| ApiError::Timeout {
+            what: "the store".to_owned(),
+        })?;
+        let recorded = recorded.map_err(|error| ApiError::Internal(error.to_string()))?;
+        recorded.map_err(|error| self.explain(error))
+    }
+
     pub(super) fn refuse_changes(&self) -> Result<(), ApiError> {
         self.refuse_while_draining()?;
         match self.context.store.health().poisoned() {
@@ -80,6 +101,7 @@ impl ServerBackend {
     pub(super) fn command(&self, caller: Caller, tenant: TenantIndex, change: Change) -> Command {
         Command {
             actor: caller.actor,
+            address: caller.address,
             at: self.context.clock.now().time,
             tenant,
             expected: caller.expected,

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use muster_api::{ApiError, Caller};
-use muster_control::{Actor, Change, DeviceAction, Precondition};
+use muster_control::{Change, DeviceAction};
 use muster_engine::{SequenceReset, TenantIndex};
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
@@ -20,7 +20,7 @@ use crate::shard::Control;
 impl ServerBackend {
     pub(super) async fn reset(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Result<Option<SequenceReset>, ApiError> {
@@ -30,12 +30,12 @@ impl ServerBackend {
             reply,
         };
         let record = |numbers: &SequenceReset| Some(DeviceAction::ResetSequence(*numbers));
-        self.act(actor, tenant, device_id, order, record).await
+        self.act(caller, tenant, device_id, order, record).await
     }
 
     pub(super) async fn remove(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Result<Option<bool>, ApiError> {
@@ -45,12 +45,12 @@ impl ServerBackend {
             reply,
         };
         let record = |is_new: &bool| is_new.then_some(DeviceAction::Remove);
-        self.act(actor, tenant, device_id, order, record).await
+        self.act(caller, tenant, device_id, order, record).await
     }
 
     pub(super) async fn restore(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Result<Option<bool>, ApiError> {
@@ -60,14 +60,14 @@ impl ServerBackend {
             reply,
         };
         let record = |was_removed: &bool| was_removed.then_some(DeviceAction::Restore);
-        self.act(actor, tenant, device_id, order, record).await
+        self.act(caller, tenant, device_id, order, record).await
     }
 
     /// Orders the shard of a device to do something, then records what `record` makes of the result. `None` for an
     /// unknown device.
     async fn act<T: Send + 'static>(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device: DeviceId,
         order: impl FnOnce(oneshot::Sender<Option<T>>) -> Control,
@@ -78,10 +78,6 @@ impl ServerBackend {
         let control = Arc::clone(&self.context.control);
         let change = move |action| Change::Device { device, action };
         // Decided before anything is done, because the limit may be reached. No action is decided differently.
-        let caller = Caller {
-            actor,
-            ..Caller::local(Precondition::Nothing)
-        };
         let mut command = self.command(caller, tenant, change(DeviceAction::Remove));
         let decided = control.plane().decide(&command);
         decided.map_err(ApiError::Refused)?;

@@ -13,7 +13,7 @@ mod render;
 use std::sync::Arc;
 use std::sync::PoisonError;
 
-use muster_api::{ApiError, ConnectionCounters};
+use muster_api::{AccessCounters, ApiError, ConnectionCounters};
 use muster_store::StoreMetrics;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
@@ -38,6 +38,7 @@ struct Scrape {
     open_files: u64,
     open_files_max: u64,
     connections: Arc<ConnectionCounters>,
+    accesses: Arc<AccessCounters>,
 }
 
 impl Collector for Scrape {
@@ -65,6 +66,7 @@ impl ServerBackend {
             open_files: process::open_files(),
             open_files_max: process::open_files_max(),
             connections,
+            accesses: Arc::clone(&self.access_counters),
         };
         let mut registry = Registry::default();
         registry.register_collector(Box::new(scrape));

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use muster_control::{Chain, ControlPlane, LogError, Pin, Verifier};
+use muster_api::AuditVerification;
+use muster_control::{ControlPlane, LogError, PinnedHead, Verifier};
 use muster_engine::Revision;
 use muster_store::{ReadError, Store, StoreView};
 
@@ -30,15 +31,23 @@ pub fn objects(view: &StoreView<'_>) -> Result<Arc<ControlPlane>, ReplayError> {
     Ok(ControlLog::of(view)?.plane)
 }
 
-/// Compares the control log of a data directory or a running server with its hash chain, and with a pin if there is one.
-/// Takes no memory for objects.
-///
-/// # Errors
-/// An entry is damaged, changed, missing or moved.
-pub fn verify_log(view: &StoreView<'_>, pin: Option<Pin>) -> Result<Chain, ReplayError> {
-    let mut verifier = Verifier::new(pin);
-    view.control_log(|revision, stored| Ok::<_, ReplayError>(verifier.read(revision, stored)?))?;
-    Ok(verifier.finish()?)
+/// Compares a control log with its hash chain and with pins. Needs no memory for its objects. What cannot be read is a
+/// problem of the log, too.
+pub fn verify_log(
+    view: &StoreView<'_>,
+    pins: impl IntoIterator<Item = PinnedHead>,
+) -> AuditVerification {
+    let mut verifier = Verifier::new(pins);
+    let read =
+        view.control_log(|revision, stored| Ok::<_, ReplayError>(verifier.read(revision, stored)?));
+    let problem = read.and_then(|()| Ok(verifier.finish()?)).err();
+    let chain = verifier.chain();
+    AuditVerification {
+        verified: problem.is_none(),
+        entries: chain.entries(),
+        head: chain.pin().to_string(),
+        problem: problem.map(|problem| problem.to_string()),
+    }
 }
 
 impl ControlLog {

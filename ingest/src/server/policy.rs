@@ -87,6 +87,7 @@ mod tests {
         // The control log of a server on which a tenant was created.
         let command = Command {
             actor: Actor::Local,
+            address: None,
             at: Timestamp::from_seconds(1),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,

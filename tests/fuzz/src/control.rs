@@ -29,6 +29,7 @@ fn with_tenant() -> ControlPlane {
     let properties = [("name".to_owned(), "contoso".into())];
     let command = Command {
         actor: Actor::Local,
+        address: None,
         at: Timestamp::from_seconds(1),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
@@ -94,6 +95,7 @@ pub fn control_document(data: &[u8]) {
     for change in changes {
         let command = Command {
             actor: Actor::Local,
+            address: None,
             at: Timestamp::from_seconds(1),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,

@@ -89,6 +89,7 @@ pub(crate) fn recover(
 fn command(at: Timestamp, tenant: TenantIndex, change: Change) -> Command {
     Command {
         actor: Actor::Local,
+        address: None,
         at,
         tenant,
         expected: Precondition::Nothing,

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use muster_control::Actor;
+use muster_control::Precondition;
 use muster_engine::TenantIndex;
 use muster_wire::DeviceId;
 use serde_json::{Value, json};
 
 use super::Segment;
 use super::change::require_permission;
+use crate::backend::Caller;
 use crate::error::ApiError;
 use crate::{Api, device, tenant};
 
@@ -21,7 +22,9 @@ pub(super) async fn remove(
     path: Segment<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let (_, tenant, device_id) = changeable(&api, path)?;
-    let removed = api.backend.remove_device(Actor::Local, tenant, device_id);
+    let removed =
+        api.backend
+            .remove_device(Caller::local(Precondition::Nothing), tenant, device_id);
     let removed = removed.await?;
     removed.ok_or(ApiError::UnknownDevice)?;
     Ok(StatusCode::NO_CONTENT)
@@ -32,7 +35,9 @@ pub(super) async fn restore(
     path: Segment<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let (_, tenant, device_id) = changeable(&api, path)?;
-    let restored = api.backend.restore_device(Actor::Local, tenant, device_id);
+    let restored =
+        api.backend
+            .restore_device(Caller::local(Precondition::Nothing), tenant, device_id);
     let restored = restored.await?;
     restored.ok_or(ApiError::UnknownDevice)?;
     Ok(StatusCode::NO_CONTENT)
@@ -43,7 +48,9 @@ pub(super) async fn reset_sequence(
     path: Segment<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (tenant_name, tenant, device_id) = changeable(&api, path)?;
-    let reset = api.backend.reset_sequence(Actor::Local, tenant, device_id);
+    let reset = api
+        .backend
+        .reset_sequence(Caller::local(Precondition::Nothing), tenant, device_id);
     let reset = reset.await?;
     let reset = reset.ok_or(ApiError::UnknownDevice)?;
     Ok(Json(json!({

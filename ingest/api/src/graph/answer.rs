@@ -17,7 +17,7 @@ use super::auth::authenticate;
 use super::error::GraphError;
 use super::route::{Routers, call_of, route, unknown_path};
 use super::state::GraphApi;
-use super::{batch, downloads, page};
+use super::{batch, downloads, page, recording};
 use crate::times;
 
 /// Deadline of a response's head.
@@ -81,10 +81,15 @@ async fn admit(
         return Err(GraphError::unavailable("The server does not serve now."));
     }
     if let Some(file) = downloads::file_of(request.uri().path()) {
-        return downloads::download(api, file, request.uri().query());
+        let address = recording::peer(request.extensions());
+        return downloads::download(api, file, request.uri().query(), address);
     }
     let now = api.backend.clock().time;
-    let principal = authenticate(request.headers(), &api.backend.control(), now)?;
+    let (control, address) = (api.backend.control(), recording::peer(request.extensions()));
+    let mut principal = authenticate(request.headers(), &control, now).inspect_err(|_| {
+        recording::refused_unknown(api, request.headers(), &control, address);
+    })?;
+    principal.address = address;
     let permit = api.permits.take(&principal)?;
     let permit = (permit, api.request_permit().await?);
     let origin = origin(api, &request);

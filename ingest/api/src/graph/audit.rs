@@ -3,7 +3,8 @@
 //! Without another order a page reads the log from its end and stops when it is full. Another order, and a count, need
 //! all matching events at once: at most [`MATCHES_MAX`], or the filter must be narrower.
 
-use axum::extract::{Path, RawQuery};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, RawQuery};
 use axum::response::{IntoResponse, Response};
 use muster_control::{Action, Scope};
 use muster_engine::Revision;
@@ -17,6 +18,7 @@ use super::error::GraphError;
 use super::schemas::AUDIT_EVENT;
 use crate::documents::{CATEGORIES, event};
 use crate::odata::{Filter, JsonRow, Options, Select, TokenError};
+use crate::verification::Wanted;
 
 const CONTEXT: &str = "deviceManagement/auditEvents";
 
@@ -167,4 +169,15 @@ pub(super) async fn categories(call: Call) -> Result<Response, GraphError> {
     let context = call.context("Collection(Edm.String)");
     let body = json!({ "@odata.context": context, "value": CATEGORIES });
     Ok(axum::Json(body).into_response())
+}
+
+/// \[OWN\] `GET muster/audit/verify`: compares the log of the server with its hash chain, and with a pin.
+pub(super) async fn verify(
+    call: Call,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, GraphError> {
+    call.require(Action::ReadAudit)?;
+    let Query(wanted) = query.map_err(|error| GraphError::bad_request(error.body_text()))?;
+    let verification = call.api.backend.verify_audit(wanted.pin()?).await?;
+    Ok(axum::Json(verification).into_response())
 }

@@ -4,6 +4,7 @@
 //! so the time of a lookup says nothing about other tokens. Denied by default: a handler states the action that it
 //! carries out ([`Principal::require`]).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -12,6 +13,7 @@ use muster_control::{Action, Actor, ControlPlane, Key, Object, ObjectId, RoleDef
 use muster_engine::{TenantIndex, Timestamp};
 
 use super::error::GraphError;
+use crate::access_counters::RefusedCause;
 use crate::secrets::{SECRET_CHARS, hash_of};
 
 /// Who sends a request.
@@ -23,6 +25,8 @@ pub(super) struct Principal {
     pub(super) id: ObjectId,
     /// Its name in audit events.
     pub(super) actor: Actor,
+    /// Where its request comes from, in audit events; known once the request is.
+    pub(super) address: Option<IpAddr>,
     /// What it may do.
     role: Arc<RoleDefinition>,
 }
@@ -46,6 +50,7 @@ impl Principal {
                 id,
                 name: token.display_name.clone(),
             },
+            address: None,
             role: Arc::new(role),
         })
     }
@@ -81,6 +86,18 @@ pub(super) fn authenticate(
 ) -> Result<Principal, GraphError> {
     let holder = bearer(headers).and_then(|secret| holder_of(secret, control, now));
     holder.ok_or_else(GraphError::unauthenticated)
+}
+
+/// Why a request has no principal, for metrics and the log; the response does not tell.
+pub(super) fn cause_of(headers: &HeaderMap, control: &ControlPlane) -> RefusedCause {
+    let Some(secret) = bearer(headers) else {
+        return RefusedCause::TokenMissing;
+    };
+    let secret = Some(secret).filter(|secret| secret.len() == SECRET_CHARS);
+    match secret.and_then(|secret| control.token_with(&hash_of(secret))) {
+        Some(_) => RefusedCause::TokenExpired,
+        None => RefusedCause::TokenUnknown,
+    }
 }
 
 /// The holder of the token with this secret, if it is valid.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use muster_control::{Action, Change, ControlPlane, ObjectId};
+use muster_control::{Action, Change, ControlPlane, ObjectId, Precondition};
 
 use super::body;
 use super::call::Call;
@@ -16,6 +16,16 @@ pub(super) fn id_of(text: &str, what: &str) -> Result<ObjectId, GraphError> {
     id.map_err(|_| GraphError::not_found(format!("No {what} has the id '{text}'.")))
 }
 
+/// The principal of the call as the sender of a change.
+pub(super) fn caller_of(call: &Call, expected: Precondition) -> Caller {
+    Caller {
+        actor: call.principal.actor.clone(),
+        address: call.principal.address,
+        expected,
+        handling: call.handling,
+    }
+}
+
 /// Carries out a change by the principal of the call. One that changes nothing succeeds.
 pub(super) async fn change_by(
     call: &Call,
@@ -25,11 +35,7 @@ pub(super) async fn change_by(
     if change.assigns() {
         call.require(Action::AssignCompliancePolicies)?;
     }
-    let caller = Caller {
-        actor: call.principal.actor.clone(),
-        expected: body::precondition(headers)?,
-        handling: call.handling,
-    };
+    let caller = caller_of(call, body::precondition(headers)?);
     let changed = call.api.backend.change(caller, call.tenant(), change);
     Ok(changed.await?.control)
 }

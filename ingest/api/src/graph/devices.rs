@@ -8,14 +8,14 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use muster_control::{Action, Change, Key};
+use muster_control::{Action, Change, Key, Precondition};
 use muster_engine::decide;
 use muster_wire::DeviceId;
 use serde_json::{Map, Value, json};
 
 use self::row::{DeviceRow, Formatted, SCHEMA};
 use super::call::Call;
-use super::changes::change_by;
+use super::changes::{caller_of, change_by};
 use super::collection::{self, Collection};
 use super::error::GraphError;
 use super::{body, states};
@@ -134,13 +134,13 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, GraphError> {
     call.require(Action::DeleteDevices)?;
-    body::precondition(&headers)?;
     let device = id_of(&id)?;
-    let actor = call.principal.actor.clone();
+    body::precondition(&headers)?;
+    let caller = caller_of(&call, Precondition::Nothing);
     let removed = call
         .api
         .backend
-        .remove_device(actor, call.tenant(), device)
+        .remove_device(caller, call.tenant(), device)
         .await?;
     match removed {
         Some(true) => Ok(StatusCode::NO_CONTENT.into_response()),

@@ -1,5 +1,6 @@
 //! `/exports/{job}.zip?sig=...`: the file of an export job. The link is the permission: it is signed, and expires.
 
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -7,10 +8,12 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use muster_control::{Access, AccessText};
 use tokio_util::io::ReaderStream;
 
 use super::error::GraphError;
 use super::exports;
+use super::recording;
 use super::state::GraphApi;
 
 /// The job whose file a path is of.
@@ -23,11 +26,12 @@ pub(super) fn download(
     api: &Arc<GraphApi>,
     job: &str,
     query: Option<&str>,
+    address: Option<IpAddr>,
 ) -> Result<Response, GraphError> {
     let now = api.backend.clock().time.as_millis() / 1_000;
     let signature = query.and_then(|query| query.strip_prefix("sig="));
     let file = exports::file_of(api, job, signature.unwrap_or_default(), now);
-    let file = file.ok_or_else(|| {
+    let (mut orderer, file) = file.ok_or_else(|| {
         GraphError::not_found("The link is not valid or no longer valid; read the job again.")
     })?;
     // Opened again, because each reader needs its own position. The file has no name.
@@ -46,6 +50,11 @@ pub(super) fn download(
     let permit = permit.map_err(|_| {
         GraphError::unavailable("Too many files are downloaded at the moment; retry later.")
     })?;
+    orderer.address = address;
+    let access = Access::Downloaded {
+        job: AccessText::cut(job),
+    };
+    recording::note(api, &orderer, access);
     // The permit lives as long as the body, which has the file open.
     let body = Body::from_stream(stream).map_frame(move |frame| {
         let _ = &permit;

@@ -14,18 +14,20 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use muster_control::{Action, Properties};
+use muster_control::{AccessText, Action, Export, Properties};
 use serde_json::{Map, Value, json};
 
 use self::file::Order;
 pub use self::file::cell;
 use self::reports::Report;
 pub(super) use self::reports::columns;
+use super::auth::Principal;
 use super::body;
 use super::call::Call;
 use super::collection::{self, Collection, entity, no_expansion};
 use super::error::GraphError;
 use super::jobs::{Format, Job, Localization, Status};
+use super::recording;
 use crate::odata::{Filter, Kind, Property, Schema};
 use crate::times;
 
@@ -164,10 +166,15 @@ pub(super) async fn create(
         select,
         format,
         localization,
+        principal: call.principal.clone(),
         requested_at: now(&call),
         status: Status::InProgress,
     };
     call.api.jobs.add(job.clone(), job.requested_at)?;
+    if let Err(error) = recording::export(&call.api, &call.principal, recorded(&job)).await {
+        call.api.jobs.remove(&job.id, now(&call));
+        return Err(error.into());
+    }
     let document = shown(&job, &call)?;
     let order = Order {
         id: job.id.clone(),
@@ -191,6 +198,17 @@ pub(super) async fn create(
     });
     let response = entity(&call, CONTEXT, Value::Object(document));
     Ok(collection::created(&call, CONTEXT, &job.id, response))
+}
+
+/// What the audit log says of a job.
+fn recorded(job: &Job) -> Export {
+    Export {
+        job: AccessText::cut(&job.id),
+        report: AccessText::cut(job.report_name),
+        format: AccessText::cut(job.format.name()),
+        filter: AccessText::cut(&job.filter),
+        select: AccessText::cut(&job.select.join(",")),
+    }
 }
 
 /// `GET exportJobs`.
@@ -228,17 +246,17 @@ pub(super) async fn delete(call: Call, Path(id): Path<String>) -> Result<Respons
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The file of a job whose download link has this signature; `None` for any other link.
+/// The file of a job whose download link has this signature, and who ordered it; `None` for any other link.
 pub(super) fn file_of(
     api: &super::state::GraphApi,
     id: &str,
     signature: &str,
     now: u64,
-) -> Option<Arc<File>> {
+) -> Option<(Principal, Arc<File>)> {
     let job = api.jobs.get(None, id, now)?;
     api.tokens.open(&job.scope(), now, signature).ok()?;
     match job.status {
-        Status::Completed(file) => Some(file),
+        Status::Completed(file) => Some((job.principal, file)),
         _ => None,
     }
 }

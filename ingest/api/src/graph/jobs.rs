@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use muster_engine::TenantIndex;
 
+use super::auth::Principal;
 use super::error::GraphError;
 use crate::odata::{Options, Purpose, TokenScope};
 
@@ -31,6 +32,8 @@ pub(super) struct Job {
     pub(super) select: Vec<String>,
     pub(super) format: Format,
     pub(super) localization: Localization,
+    /// Who ordered it.
+    pub(super) principal: Principal,
     pub(super) requested_at: u64,
     pub(super) status: Status,
 }

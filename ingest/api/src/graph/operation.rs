@@ -24,6 +24,8 @@ pub(super) enum QueryOption {
     DeltaToken,
     /// \[OWN\] The dimensions of a cross table.
     By,
+    /// \[OWN\] A head that the audit log must still have.
+    Pin,
 }
 
 /// The options of a list.

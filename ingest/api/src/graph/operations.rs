@@ -240,6 +240,17 @@ fn audit_events() -> Vec<Operation> {
             .needs(READ)
             .options(ENTITY, &schemas::AUDIT_EVENT)
             .answers(Content::One(EVENT)),
+        get(
+            "/muster/audit/verify",
+            "Verify the audit log",
+            audit::verify,
+        )
+        .needs(READ)
+        .options(&[QueryOption::Pin], &schemas::AUDIT_EVENT)
+        .answers(Content::One(Type::Own(
+            "auditVerification",
+            own::audit_verification,
+        ))),
     ]
 }
 

@@ -190,6 +190,16 @@ pub(super) fn category() -> Value {
     json!({ "type": "string", "enum": CATEGORIES })
 }
 
+/// The result of a verification of the audit log.
+pub(super) fn audit_verification() -> Value {
+    object(json!({
+        "verified": { "type": "boolean" },
+        "entries": number(),
+        "head": text(),
+        "problem": nullable(),
+    }))
+}
+
 /// What creates an export job.
 pub(super) fn export_job() -> Value {
     let report = |(name, columns): (&str, Vec<&str>)| {

@@ -38,6 +38,7 @@ use tower::ServiceExt;
 
 use self::session::Session;
 use super::error::GraphError;
+use super::recording;
 use super::state::GraphApi;
 
 /// Deadline of a page's head.
@@ -90,7 +91,11 @@ pub(super) async fn answer(
     request: Request<Body>,
     id: &str,
 ) -> Response {
-    let session = Session::of(api, request.headers());
+    let mut session = Session::of(api, request.headers());
+    if let Some(session) = &mut session {
+        session.call.principal.address = recording::peer(request.extensions());
+    }
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answered = timeout(DEADLINE, visit(api, pages, session.clone(), request)).await;
     let mut response = match answered {
         Ok(Ok(response)) => response,
@@ -103,6 +108,9 @@ pub(super) async fn answer(
         _ => None,
     });
     if let Some(error) = failed {
+        if let Some(session) = &session {
+            recording::refused(api, &session.call.principal, &method, &path, &error);
+        }
         let page = layout::failed(session.as_ref(), &error, id);
         *response.body_mut() = page.into_response().into_body();
         let headers = response.headers_mut();

@@ -15,6 +15,7 @@ use super::auth::Principal;
 use super::call::{Call, Metadata};
 use super::error::GraphError;
 use super::path::normalized;
+use super::recording;
 use super::state::GraphApi;
 
 /// The routers of the API.
@@ -60,10 +61,13 @@ pub(super) async fn route(
     mut request: Request<Body>,
 ) -> Result<Response, GraphError> {
     *request.uri_mut() = with_path(request.uri(), path).ok_or_else(unknown_path)?;
-    request.extensions_mut().insert(call);
+    request.extensions_mut().insert(call.clone());
     let method = request.method().clone();
     let routed = resources.clone().oneshot(request).await;
     let response = routed.unwrap_or_else(|never| match never {});
+    if let Some(error) = response.extensions().get() {
+        recording::refused(&call.api, &call.principal, &method, &call.path, error);
+    }
     Ok(match response.status() {
         StatusCode::NOT_FOUND if response.extensions().get::<GraphError>().is_none() => {
             unknown_path().into_response()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::accesses::Accesses;
 use super::codes::Codes;
 use super::error::GraphError;
 use super::failures::Failures;
@@ -80,6 +81,8 @@ pub(super) struct GraphApi {
     pub(super) codes: Codes,
     /// Failed sign-ins by address.
     pub(super) failures: Failures,
+    /// Which accesses are recorded.
+    pub(super) accesses: Accesses,
     /// For pages that are live.
     pub(super) streams: Arc<Semaphore>,
     /// For downloads of files.
@@ -101,6 +104,7 @@ impl GraphApi {
             jobs: Jobs::default(),
             codes: Codes::default(),
             failures: Failures::default(),
+            accesses: Accesses::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),

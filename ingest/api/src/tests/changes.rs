@@ -30,6 +30,20 @@ fn is(answer: &Answer, status: u16, code: &str) -> bool {
     answer.status == status && answer.code() == code
 }
 
+/// The actor of what comes through the operations endpoint.
+fn local_actor() -> Value {
+    json!({
+        "auditActorType": "ItPro",
+        "userPermissions": [],
+        "applicationId": null,
+        "applicationDisplayName": null,
+        "userPrincipalName": "local",
+        "servicePrincipalName": null,
+        "ipAddress": null,
+        "userId": null,
+    })
+}
+
 #[tokio::test]
 async fn settings_exist_from_the_beginning_and_are_changed_in_part() {
     let server = Server::new();
@@ -320,16 +334,7 @@ async fn an_audit_says_who_when_and_what_page_by_page() {
         "activityOperationType": "Patch",
         "activityDateTime": "2026-01-01T00:00:00.0000000Z",
         "activityResult": "Success",
-        "actor": {
-            "auditActorType": "ItPro",
-            "userPermissions": [],
-            "applicationId": null,
-            "applicationDisplayName": null,
-            "userPrincipalName": "local",
-            "servicePrincipalName": null,
-            "ipAddress": null,
-            "userId": null,
-        },
+        "actor": local_actor(),
         "resources": [{
             "displayName": null,
             "auditResourceType": "DeviceManagementSettings",
@@ -435,16 +440,7 @@ async fn the_numbers_of_a_device_are_reset_if_changes_are_allowed() {
         "activityOperationType": "Action",
         "activityDateTime": "2026-01-01T00:00:00.0000000Z",
         "activityResult": "Success",
-        "actor": {
-            "auditActorType": "ItPro",
-            "userPermissions": [],
-            "applicationId": null,
-            "applicationDisplayName": null,
-            "userPrincipalName": "local",
-            "servicePrincipalName": null,
-            "ipAddress": null,
-            "userId": null,
-        },
+        "actor": local_actor(),
         "resources": [{
             "displayName": null,
             "auditResourceType": "ManagedDevice",

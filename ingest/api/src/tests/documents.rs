@@ -56,6 +56,7 @@ async fn the_examples_of_the_reference_have_the_shape_of_the_answers() {
         ("/cells", "/cells?tenant=demo"),
         ("/policy", "/policy?tenant=demo"),
         ("/clock", "/clock"),
+        ("/audit/verify", "/audit/verify"),
         (
             "/devices",
             "/devices/demo/00112233-4455-6677-8899-aabbccddeeff",

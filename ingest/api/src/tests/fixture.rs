@@ -10,8 +10,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DeviceAction, Effect, Entry, Handling, Key, ObjectId,
-    Precondition, Refusal, Scope,
+    AccessRecord, Actor, Change, Command, ControlPlane, DeviceAction, Effect, Entry, Handling, Key,
+    ObjectId, PinnedHead, Precondition, Refusal, Scope,
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
@@ -23,9 +23,9 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::{
-    Answer as Answering, Api, ApiError, Backend, Caller, Cell, Changed, Changes, Clock, ClockMove,
-    ClockStep, ConnectionCounters, Device, DeviceChange, Difference, Matches, Position, Readiness,
-    Recount, Session, Sessions, Timeouts, TooOld, router,
+    AccessCounters, Answer as Answering, Api, ApiError, AuditVerification, Backend, Caller, Cell,
+    Changed, Changes, Clock, ClockMove, ClockStep, ConnectionCounters, Device, DeviceChange,
+    Difference, Matches, Position, Readiness, Recount, Session, Sessions, Timeouts, TooOld, router,
 };
 
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
@@ -49,6 +49,7 @@ pub(super) struct Fake {
     pub(super) fleet: Vec<Device>,
     /// What is counted.
     pub(super) cells: Vec<Cell>,
+    pub(super) access_counters: AccessCounters,
 }
 
 impl Default for Fake {
@@ -73,6 +74,7 @@ impl Default for Fake {
             removed: AtomicBool::new(false),
             fleet: vec![device()],
             cells: cells(),
+            access_counters: AccessCounters::default(),
         }
     }
 }
@@ -89,9 +91,8 @@ impl Fake {
     }
 
     /// Records what was done to a device.
-    fn record(&self, tenant: TenantIndex, device: DeviceId, action: DeviceAction) {
+    fn note(&self, caller: Caller, tenant: TenantIndex, device: DeviceId, action: DeviceAction) {
         let change = Change::Device { device, action };
-        let caller = Caller::local(Precondition::Nothing);
         drop(self.change(caller, tenant, change));
     }
 
@@ -133,6 +134,7 @@ impl Backend for Fake {
     ) -> Answering<'_, Changed> {
         let command = Command {
             actor: caller.actor,
+            address: caller.address,
             at: Timestamp::from_seconds(1_767_225_600),
             tenant,
             expected: caller.expected,
@@ -168,6 +170,20 @@ impl Backend for Fake {
         self.answer(Changed { control, devices })
     }
 
+    fn record(
+        &self,
+        caller: Caller,
+        tenant: TenantIndex,
+        record: AccessRecord,
+    ) -> Answering<'_, ()> {
+        drop(self.change(caller, tenant, Change::Access(record)));
+        self.answer(())
+    }
+
+    fn access_counters(&self) -> &AccessCounters {
+        &self.access_counters
+    }
+
     fn changes(
         &self,
         scope: Scope,
@@ -177,7 +193,9 @@ impl Backend for Fake {
         let control = self.control.lock().unwrap();
         let is_listed = |entry: &&Entry| {
             let is_in_scope = match scope {
-                Scope::Tenants => entry.key == Key::Tenant,
+                Scope::Tenants => {
+                    entry.key == Key::Tenant && !matches!(entry.effect, Effect::Access(_))
+                }
                 Scope::Tenant(tenant) => entry.tenant == tenant,
                 Scope::Object(tenant, key) => (entry.tenant, entry.key) == (tenant, key),
             };
@@ -195,6 +213,18 @@ impl Backend for Fake {
         let has_more = all.len() > limit;
         let listed = all.into_iter().take(limit).collect();
         self.answer(Changes { listed, has_more })
+    }
+
+    fn verify_audit(&self, pin: Option<PinnedHead>) -> Answering<'_, AuditVerification> {
+        let control = self.control.lock().unwrap();
+        let chain = control.0.chain();
+        let problem = pin.filter(|pin| *pin != chain.pin());
+        self.answer(AuditVerification {
+            verified: problem.is_none(),
+            entries: chain.entries(),
+            head: chain.pin().to_string(),
+            problem: problem.map(|pin| format!("{pin} is not the head")),
+        })
     }
 
     fn cells(&self, tenant: Option<TenantIndex>) -> Vec<Cell> {
@@ -281,7 +311,7 @@ impl Backend for Fake {
 
     fn reset_sequence(
         &self,
-        _: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answering<'_, Option<SequenceReset>> {
@@ -294,35 +324,35 @@ impl Backend for Fake {
         };
         if is_known {
             let action = DeviceAction::ResetSequence(numbers);
-            self.record(tenant, device_id, action);
+            self.note(caller, tenant, device_id, action);
         }
         self.answer(is_known.then_some(numbers))
     }
 
     fn remove_device(
         &self,
-        _: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answering<'_, Option<bool>> {
         let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
         let is_new = is_known && !self.removed.swap(true, Ordering::Relaxed);
         if is_new {
-            self.record(tenant, device_id, DeviceAction::Remove);
+            self.note(caller, tenant, device_id, DeviceAction::Remove);
         }
         self.answer(is_known.then_some(is_new))
     }
 
     fn restore_device(
         &self,
-        _: Actor,
+        caller: Caller,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answering<'_, Option<bool>> {
         let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
         let was_removed = is_known && self.removed.swap(false, Ordering::Relaxed);
         if was_removed {
-            self.record(tenant, device_id, DeviceAction::Restore);
+            self.note(caller, tenant, device_id, DeviceAction::Restore);
         }
         self.answer(is_known.then_some(was_removed))
     }
@@ -406,6 +436,7 @@ fn two_tenants() -> (ControlPlane, Vec<Entry>) {
     for name in ["demo", "other"] {
         let command = Command {
             actor: Actor::Local,
+            address: None,
             at: Timestamp::from_seconds(1_767_225_600),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,

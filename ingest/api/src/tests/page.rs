@@ -1,6 +1,6 @@
 //! The console with a fake backend of 300 devices.
 
-mod fleet;
+pub(super) mod fleet;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -1,4 +1,6 @@
-//! `muster audit`: who changed what, and when.
+//! `muster audit`: who changed what, and when; and whether the log is what was written.
+
+mod verify;
 
 use clap::{Args, Subcommand};
 
@@ -14,6 +16,12 @@ use crate::rows::FormatArgument;
 pub(super) enum AuditCommand {
     /// List the changes of the tenant, newest first. Pages are read and printed one by one.
     List(ListArguments),
+    /// Verify that no entry of the audit log was changed, removed, added or moved.
+    ///
+    /// Each entry has a hash over all entries before it. The head, which this prints, is that of the last entry. Keep it
+    /// where the machine of the server cannot change it, and pass it later with --pin: only that shows whether entries
+    /// at the end are missing, and whether all hashes were computed anew.
+    Verify(verify::VerifyArguments),
 }
 
 /// The arguments of `muster audit list`.
@@ -29,6 +37,7 @@ pub(super) struct ListArguments {
 
 pub(super) fn run(command: &AuditCommand) -> Result<(), Failure> {
     match command {
+        AuditCommand::Verify(arguments) => verify::run(arguments),
         AuditCommand::List(arguments) => {
             let client = arguments.context.client()?;
             objects::list(

@@ -88,6 +88,7 @@ fn decide(
 ) -> Result<(Revision, Vec<u8>), TokenError> {
     let entry = plane.decide(&Command {
         actor: Actor::Local,
+        address: None,
         at,
         tenant,
         expected: Precondition::Nothing,

@@ -2,6 +2,7 @@
 //!
 //! One file per command. The tests of a running server are in `tests/acceptance`.
 
+mod audit;
 mod config;
 mod context;
 mod ops;

@@ -9,7 +9,10 @@ use muster_store::{Store, StoreConfig};
 use crate::{muster, text};
 
 /// An HTTP server that responds once. Joining the thread returns the first line of the request.
-fn answer_once(status: &'static str, body: &'static str) -> (String, JoinHandle<String>) {
+pub(super) fn answer_once(
+    status: &'static str,
+    body: &'static str,
+) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener
         .local_addr()

@@ -1,10 +1,12 @@
 //! What operators can make grow has a limit. Changes nothing.
 
+use crate::access::Access;
 use crate::command::{Command, Refusal};
 use crate::entry::Effect;
 use crate::limits::{
-    DEVICE_ACTIONS_MAX, ENTRIES_MAX, FILTERS_MAX, GROUPS_MAX, MEMBERS_MAX, POLICIES_MAX,
-    ROLE_ASSIGNMENTS_MAX, ROLE_DEFINITIONS_MAX, SCOPE_TAGS_MAX, TENANTS_CREATED_MAX, TOKENS_MAX,
+    ACCESSES_MAX, DEVICE_ACTIONS_MAX, ENTRIES_MAX, EXPORTS_RECORDED_MAX, FILTERS_MAX, GROUPS_MAX,
+    MEMBERS_MAX, POLICIES_MAX, ROLE_ASSIGNMENTS_MAX, ROLE_DEFINITIONS_MAX, SCOPE_TAGS_MAX,
+    TENANTS_CREATED_MAX, TOKENS_MAX,
 };
 use crate::object::Key;
 use crate::state::ControlPlane;
@@ -37,7 +39,8 @@ impl ControlPlane {
         };
         // A tenant can be deleted also if it has used up its changes.
         let is_change = matches!(effect, Effect::Updated { .. });
-        if key == Key::Tenant && !is_change {
+        let is_access = matches!(effect, Effect::Access(_));
+        if key == Key::Tenant && !is_change && !is_access {
             let number = usize::from(self.next_tenant().0) + 1;
             let (what, max) = ("tenants that were ever created", TENANTS_CREATED_MAX);
             return match effect {
@@ -46,7 +49,20 @@ impl ControlPlane {
             };
         }
         let actions = tenant.map_or(0, |tenant| tenant.device_actions) as usize;
+        let recorded = |count: u32| count as usize + 1;
         let entries = match effect {
+            Effect::Access(record) => match record.access {
+                Access::Exported(_) => (
+                    "recorded exports",
+                    EXPORTS_RECORDED_MAX as usize,
+                    recorded(tenant.map_or(0, |tenant| tenant.exports)),
+                ),
+                _ => (
+                    "recorded accesses",
+                    ACCESSES_MAX as usize,
+                    recorded(tenant.map_or(0, |tenant| tenant.accesses)),
+                ),
+            },
             Effect::Device(_) => (
                 "actions on devices",
                 DEVICE_ACTIONS_MAX as usize,

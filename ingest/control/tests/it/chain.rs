@@ -1,6 +1,6 @@
 //! The hash chain over the log: what was changed afterwards is found, and where.
 
-use muster_control::{ChainHash, ControlPlane, Key, LogError, Pin, PinError, Verifier};
+use muster_control::{ChainHash, ControlPlane, Key, LogError, PinError, PinnedHead, Verifier};
 use muster_engine::Revision;
 use serde_json::json;
 
@@ -27,12 +27,13 @@ fn log() -> (ControlPlane, Vec<(Revision, Vec<u8>)>) {
     (plane, log)
 }
 
-fn verify(log: &[(Revision, Vec<u8>)], pin: Option<Pin>) -> Result<Pin, LogError> {
+fn verify(log: &[(Revision, Vec<u8>)], pin: Option<PinnedHead>) -> Result<PinnedHead, LogError> {
     let mut verifier = Verifier::new(pin);
     for (revision, stored) in log {
         verifier.read(*revision, stored)?;
     }
-    let chain = verifier.finish()?;
+    verifier.finish()?;
+    let chain = verifier.chain();
     assert_eq!(chain.entries(), log.len() as u64);
     Ok(chain.pin())
 }
@@ -171,7 +172,7 @@ fn a_pin_shows_that_the_end_is_missing_and_that_the_log_was_rewritten() {
     let middle = verify(&log[..3], None).unwrap();
     assert_eq!(verify(&log, Some(middle)), Ok(pin));
     assert!(verify(&forged, Some(middle)).is_err());
-    let without = Pin {
+    let without = PinnedHead {
         revision: Revision(3),
         ..middle
     };
@@ -205,7 +206,7 @@ fn a_pin_has_one_text() {
         &format!("7:+{}", &hash[1..]),
         &format!("7:{}é", &hash[2..]),
     ] {
-        assert_eq!(bad.parse::<Pin>(), Err(PinError), "{bad}");
+        assert_eq!(bad.parse::<PinnedHead>(), Err(PinError), "{bad}");
     }
     assert_eq!("".parse::<ChainHash>(), Err(PinError));
 }

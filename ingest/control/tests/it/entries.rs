@@ -1,11 +1,13 @@
 //! The encoding of entries, and what an audit shows of them.
 
+use std::net::IpAddr;
+
 use muster_control::limits::{
     ASSIGNMENTS_MAX, REQUIREMENT_JSON_BYTES_MAX, ROLE_ACTIONS_MAX, RULE_CHARACTERS_MAX,
 };
 use muster_control::{
-    Actor, Change, DEFENDER, DeviceAction, DisplayName, Entry, EntryError, Handling, History, Key,
-    ModifiedProperty, ObjectId, Scope, ScopeTagId,
+    Access, AccessRecord, AccessText, Actor, Change, DEFENDER, DeviceAction, DisplayName, Entry,
+    EntryError, Export, Handling, History, Key, ModifiedProperty, ObjectId, Scope, ScopeTagId,
 };
 use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
@@ -125,7 +127,7 @@ fn the_bytes_of_objects_of_access_never_change() {
     let actor = "ac".repeat(16);
     let head = |revision: u8| {
         format!(
-            "01 {revision:02x}000000 00a8da769b010000 0000 01 {actor} 1300 61646140636f6e746f736f2e6578616d706c65"
+            "01 {revision:02x}000000 00a8da769b010000 0000 01 {actor} 1300 61646140636f6e746f736f2e6578616d706c65 00"
         )
     };
     let time = "00a8da769b010000";
@@ -145,6 +147,104 @@ fn the_bytes_of_objects_of_access_never_change() {
     }
 }
 
+/// A record of each kind of access, from each kind of address.
+fn accesses() -> Vec<Entry> {
+    let mut plane = plane();
+    let text = AccessText::cut;
+    let all = [
+        Access::Refused {
+            method: text("PATCH"),
+            path: text("/v1.0/x"),
+            reason: text("no"),
+        },
+        Access::SignedIn,
+        Access::Exported(Export {
+            job: text("j"),
+            report: text("Devices"),
+            format: text("csv"),
+            filter: text("a eq 1"),
+            select: text("A,B"),
+        }),
+        Access::Downloaded { job: text("j") },
+    ];
+    let addresses: [Option<IpAddr>; 4] = [
+        Some([192, 0, 2, 7].into()),
+        Some("2001:db8::7".parse().unwrap()),
+        None,
+        None,
+    ];
+    let records = all.into_iter().zip(addresses).zip([0, 3, 0, 1]);
+    records
+        .map(|((access, address), unrecorded)| {
+            let mut command = command(Change::Access(AccessRecord { access, unrecorded }));
+            command.address = address;
+            carry_out(&mut plane, &command).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn the_bytes_of_an_access_never_change() {
+    let actor = format!(
+        "01 {} 1300 {}",
+        "ac".repeat(16),
+        hex(b"ada@contoso.example")
+    );
+    let head = |revision| format!("01 {revision:02x}000000 00a8da769b010000 0000 {actor}");
+    let (path, report) = (hex(b"/v1.0/x"), hex(b"Devices"));
+    let golden = [
+        head(2) + &format!("04 c0000207 05 08 00 0500 5041544348 0700 {path} 0200 6e6f 00000000"),
+        head(3) + &format!("06 20010db8{}0007 05 08 01 03000000", "00".repeat(10)),
+        head(4)
+            + &format!(
+                "00 05 08 02 0100 6a 0700 {report} 0300 637376 0600 612065712031 0300 412c42 00000000"
+            ),
+        head(5) + "00 05 08 03 0100 6a 01000000",
+    ];
+    for (entry, golden) in accesses().iter().zip(golden) {
+        assert_eq!(hex(&entry.encode()), golden.replace(' ', ""));
+    }
+}
+
+#[test]
+fn an_access_changes_no_object_and_is_in_the_audit() {
+    let log = accesses();
+    let [refused, sign_in, export, download] = &log[..] else {
+        panic!("{log:?}")
+    };
+    let shown = |entry: &Entry| (entry.operation(), entry.activity());
+    assert_eq!(shown(refused), ("Patch", "Patch"));
+    assert_eq!(shown(sign_in), ("Action", "signIn"));
+    assert_eq!(shown(export), ("Create", "Create"));
+    assert_eq!(shown(download), ("Get", "Get"));
+    let properties = |entry: &Entry| -> Vec<_> {
+        let all = entry.modified_properties().into_iter();
+        all.map(|property| {
+            assert_eq!(property.old, None);
+            format!("{} {}", property.name, property.new.unwrap())
+        })
+        .collect()
+    };
+    assert_eq!(
+        properties(refused),
+        ["method \"PATCH\"", "path \"/v1.0/x\"", "reason \"no\""]
+    );
+    assert_eq!(properties(sign_in), ["unrecorded 3"]);
+    assert_eq!(properties(export)[3], "filter \"a eq 1\"");
+    let mut plane = plane();
+    let before = plane.object(TENANT, Key::Tenant);
+    let mut history = History::default();
+    for entry in &log {
+        plane.apply(entry).unwrap();
+        history.push(entry);
+    }
+    assert_eq!(plane.object(TENANT, Key::Tenant), before, "also its ETag");
+    assert_eq!(plane.entries(TENANT), 0);
+    let count = |scope| history.page(scope, None, 9).revisions.len();
+    assert_eq!(count(Scope::Tenant(TENANT)), 4);
+    assert_eq!(count(Scope::Tenants), 0, "no tenant was changed");
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -155,7 +255,7 @@ fn the_bytes_of_an_entry_never_change() {
     let actor = "ac".repeat(16);
     let of = |tenant: u8, revision: u8| {
         format!(
-            "01 {revision:02x}000000 00a8da769b010000 {tenant:02x}00 01 {actor} 1300 61646140636f6e746f736f2e6578616d706c65"
+            "01 {revision:02x}000000 00a8da769b010000 {tenant:02x}00 01 {actor} 1300 61646140636f6e746f736f2e6578616d706c65 00"
         )
     };
     let head = |revision| of(0, revision);
@@ -196,7 +296,8 @@ fn the_bytes_of_an_entry_never_change() {
 
 #[test]
 fn bytes_that_are_not_an_entry_are_refused() {
-    for entry in log().into_iter().chain(access_log()) {
+    let all = log().into_iter().chain(access_log()).chain(accesses());
+    for entry in all {
         let bytes = entry.encode();
         assert_eq!(Entry::decode(&bytes).as_ref(), Ok(&entry));
         for length in 0..bytes.len() {

@@ -1,12 +1,13 @@
 //! Everything that an operator can make grow has a limit.
 
 use muster_control::limits::{
-    DEVICE_ACTIONS_MAX, ENTRIES_MAX, FAULTS_MAX, FILTERS_MAX, GROUPS_MAX, MEMBERS_MAX,
-    MEMBERS_PER_COMMAND_MAX, POLICIES_MAX, ROLE_ASSIGNMENTS_MAX, ROLE_DEFINITIONS_MAX,
-    SCOPE_TAGS_MAX, TENANTS_CREATED_MAX,
+    ACCESSES_MAX, DEVICE_ACTIONS_MAX, ENTRIES_MAX, EXPORTS_RECORDED_MAX, FAULTS_MAX, FILTERS_MAX,
+    GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX, ROLE_ASSIGNMENTS_MAX,
+    ROLE_DEFINITIONS_MAX, SCOPE_TAGS_MAX, TENANTS_CREATED_MAX,
 };
 use muster_control::{
-    BuiltInRole, Change, DeviceAction, Key, ObjectId, Properties, Refusal, ScopeTagId,
+    Access, AccessRecord, AccessText, BuiltInRole, Change, DeviceAction, Export, Key, ObjectId,
+    Properties, Refusal, ScopeTagId,
 };
 use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
@@ -228,4 +229,57 @@ fn faults_of_a_document_are_bounded() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn accesses_and_exports_have_bounds_of_their_own() {
+    let mut plane = plane();
+    let record = |access| {
+        Change::Access(AccessRecord {
+            access,
+            unrecorded: 0,
+        })
+    };
+    let export = || {
+        let text = AccessText::default;
+        record(Access::Exported(Export {
+            job: text(),
+            report: text(),
+            format: text(),
+            filter: text(),
+            select: text(),
+        }))
+    };
+    for number in 0..ACCESSES_MAX {
+        let entry = plane.decide(&command(record(Access::SignedIn))).unwrap();
+        plane.apply(&entry).unwrap();
+        assert_eq!(plane.entries(TENANT), 0, "{number}");
+    }
+    let refused = plane.decide(&command(record(Access::SignedIn)));
+    assert_eq!(
+        refused,
+        Err(Refusal::Limit {
+            what: "recorded accesses",
+            max: ACCESSES_MAX as usize
+        })
+    );
+    // They take nothing from exports and changes.
+    let entry = plane.decide(&command(export())).unwrap();
+    plane.apply(&entry).unwrap();
+    update(
+        &mut plane,
+        Key::Settings,
+        json!({ "secureByDefault": true }),
+    );
+    for _ in 1..EXPORTS_RECORDED_MAX {
+        let entry = plane.decide(&command(export())).unwrap();
+        plane.apply(&entry).unwrap();
+    }
+    let refused = plane.decide(&command(export())).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!("the limit of {EXPORTS_RECORDED_MAX} recorded exports is reached")
+    );
+    let delete = Change::Delete { key: Key::Tenant };
+    plane.decide(&command(delete)).unwrap();
 }

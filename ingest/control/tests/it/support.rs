@@ -21,6 +21,7 @@ pub(crate) fn command(change: Change) -> Command {
             id: ObjectId::from_bytes([0xac; 16]),
             name: DisplayName::new("ada@contoso.example").unwrap(),
         },
+        address: None,
         at: Timestamp::from_seconds(1_767_225_600),
         tenant: TENANT,
         expected: Precondition::Nothing,

@@ -1,8 +1,9 @@
 //! Random commands of few tenants, ids and values, so that they collide; some are invalid.
 
 use muster_control::{
-    ALL_DEVICES, Actor, BuiltInRole, Change, Command, DEFENDER, DeviceAction, DisplayName, ETag,
-    Handling, Key, ObjectId, Precondition, Properties, ScopeTagId, SecretHash, Token,
+    ALL_DEVICES, Access, AccessRecord, AccessText, Actor, BuiltInRole, Change, Command, DEFENDER,
+    DeviceAction, DisplayName, ETag, Handling, Key, ObjectId, Precondition, Properties, ScopeTagId,
+    SecretHash, Token,
 };
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -23,6 +24,7 @@ pub(crate) fn creation(name: &str) -> Command {
     let properties = json!({ "name": name });
     Command {
         actor: Actor::Local,
+        address: None,
         at: Timestamp::from_millis(0),
         tenant: TENANTS[0],
         expected: Precondition::Nothing,
@@ -74,6 +76,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
     let values = (tenant, expected, handling, change(), 0..1_000u64);
     values.prop_map(|(tenant, expected, handling, change, at)| Command {
         actor: Actor::Local,
+        address: None,
         at: Timestamp::from_millis(at),
         tenant,
         expected,
@@ -122,7 +125,17 @@ fn change() -> impl Strategy<Value = Change> {
         id: id(number),
         token: token(secret),
     });
-    prop_oneof![20 => whole, 4 => members, 2 => part(), 1 => reset, 1 => tenant, 1 => token]
+    let accesses = [
+        Access::SignedIn,
+        Access::Downloaded {
+            job: AccessText::cut("x"),
+        },
+    ];
+    let access = (select(accesses.to_vec()), any::<u32>())
+        .prop_map(|(access, unrecorded)| Change::Access(AccessRecord { access, unrecorded }));
+    prop_oneof![
+        20 => whole, 4 => members, 2 => part(), 1 => reset, 1 => tenant, 1 => token, 1 => access,
+    ]
 }
 
 /// A change of a part of a policy, whose property may be missing, beside one that is not known.

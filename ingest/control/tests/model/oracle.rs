@@ -592,6 +592,9 @@ impl Oracle {
         if !creates && self.row(tenant, Key::Tenant).is_none() {
             return Outcome::UnknownTenant;
         }
+        if matches!(command.change, Change::Access(_)) {
+            return self.act(command);
+        }
         if key == Key::Tenant {
             return self.change_tenant(command);
         }
@@ -659,7 +662,9 @@ impl Oracle {
                     properties,
                 );
             }
-            Change::Device { .. } | Change::Issue { .. } => unreachable!("handled above"),
+            Change::Device { .. } | Change::Issue { .. } | Change::Access(_) => {
+                unreachable!("handled above")
+            }
             Change::Create { properties, .. } | Change::Replace { properties, .. } => {
                 merged(command, current.as_ref(), false, properties)
             }
@@ -909,7 +914,7 @@ impl Oracle {
         outcome
     }
 
-    /// An action on a device changes no object.
+    /// An action on a device and an access change no object.
     fn act(&mut self, command: &Command) -> Outcome {
         let revision = self.changes.len() as u32 + 1;
         if command.expected != Precondition::Nothing {

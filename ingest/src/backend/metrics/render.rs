@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use muster_api::ConnectionCounters;
+use muster_api::{AccessCounters, ConnectionCounters, RefusedCause};
 use muster_control::ControlPlane;
 use muster_engine::Timestamp;
 use muster_store::{StoreMetrics, WriterMetrics};
@@ -34,6 +34,7 @@ pub(super) fn render(scrape: &Scrape, mut page: Page<'_>) -> fmt::Result {
     clock(&scrape.context.clock, page)?;
     front_door(scrape, page)?;
     endpoint(&scrape.connections, page)?;
+    accesses(&scrape.accesses, page)?;
     sessions(&scrape.context.metrics, page)?;
     stages(scrape, page)?;
     shards(scrape, page)?;
@@ -71,6 +72,13 @@ fn server(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
         &families::PHASE,
         PHASES.map(|phase| ([phase.name().to_owned()], phase == now)),
     )
+}
+
+fn accesses(counters: &AccessCounters, page: &mut Page<'_>) -> fmt::Result {
+    let refused =
+        RefusedCause::ALL.map(|cause| ([cause.name().to_owned()], counters.refused(cause)));
+    page.many(&endpoint::API_REFUSED, refused)?;
+    page.one(&endpoint::API_UNRECORDED, counters.unrecorded())
 }
 
 fn clock(service: &SteeredTime, page: &mut Page<'_>) -> fmt::Result {

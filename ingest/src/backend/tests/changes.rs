@@ -3,7 +3,7 @@
 use muster_api::{ApiError, Backend, Caller, Changed};
 use muster_control::limits::MEMBERS_PER_COMMAND_MAX;
 use muster_control::{
-    Actor, Change, DEFENDER, DeviceAction, ETag, Effect, Key, Precondition, Refusal, Scope,
+    Change, DEFENDER, DeviceAction, ETag, Effect, Key, Precondition, Refusal, Scope,
 };
 use muster_engine::{Revision, TenantIndex};
 use muster_wire::DeviceId;
@@ -304,7 +304,7 @@ async fn a_reset_is_recorded_with_its_numbers() {
     let server = Server::new();
     let backend = &server.backend;
     let reset = backend
-        .reset_sequence(Actor::Local, TENANT, device_id())
+        .reset_sequence(unconditional(), TENANT, device_id())
         .await;
     assert_eq!(reset.unwrap(), Some(RESET));
     let key = Key::Device(device_id());
@@ -326,7 +326,7 @@ async fn a_reset_is_recorded_with_its_numbers() {
     for (tenant, device) in [unknown, other] {
         assert_eq!(
             backend
-                .reset_sequence(Actor::Local, tenant, device)
+                .reset_sequence(unconditional(), tenant, device)
                 .await
                 .unwrap(),
             None
@@ -339,7 +339,7 @@ async fn a_reset_is_recorded_with_its_numbers() {
     assert_eq!(backend.control().revision(), Revision(3));
     server.backend.context.phase.advance(Phase::Draining);
     let refused = backend
-        .reset_sequence(Actor::Local, TENANT, device_id())
+        .reset_sequence(unconditional(), TENANT, device_id())
         .await;
     assert!(matches!(refused, Err(ApiError::Draining)));
 }
@@ -350,7 +350,7 @@ async fn a_reset_that_a_shard_does_not_confirm_has_no_entry() {
         let server = Server::with(&[conduct; 2]);
         let reset = server
             .backend
-            .reset_sequence(Actor::Local, TENANT, device_id())
+            .reset_sequence(unconditional(), TENANT, device_id())
             .await;
         reset.unwrap_err();
         assert_eq!(

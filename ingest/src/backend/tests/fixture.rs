@@ -248,6 +248,7 @@ fn create_tenant(store: &Store, name: &str) {
     let mut plane = ControlPlane::clone(&ControlLog::replay(store).unwrap().plane);
     let command = Command {
         actor: Actor::Local,
+        address: None,
         at: Timestamp::from_seconds(1_767_225_600),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,

@@ -1,7 +1,8 @@
 //! What an operator does before the load: creates the tenants, and sometimes changes their rules.
 //!
 //! A tenant that was created, or deleted, with a response must be there, or not, on every later server. One more tenant
-//! without devices comes and goes with the changes.
+//! without devices comes and goes with the changes. The audit log of a later server must have every head that an earlier one
+//! has shown.
 
 use muster_testkit::objects::{create_tenant, delete_tenant, put_in_force};
 use muster_testkit::ops::{Ops, OpsError};
@@ -22,6 +23,8 @@ pub(super) struct KnownTenants {
     created: usize,
     /// Whether [`TRANSIENT`] exists; `None` if a request about it had no response.
     transient: Option<bool>,
+    /// The head of the audit log that a server showed last, which every later log must have.
+    head: Option<String>,
 }
 
 impl Directory {
@@ -30,6 +33,7 @@ impl Directory {
     pub(super) async fn create_tenants(&mut self, ops: &str) -> Result<(), Finding> {
         let (known, wanted) = (self.known_tenants.created, self.tenants);
         let transient = self.known_tenants.transient;
+        self.verify_audit(ops).await?;
         let order = move |ops: &Ops| {
             let lost = TENANTS[..known].iter().map(|name| (*name, true));
             for (name, exists) in lost.chain(transient.map(|exists| (TRANSIENT, exists))) {
@@ -48,9 +52,17 @@ impl Directory {
             ))),
             None => {
                 self.known_tenants.created = wanted;
-                Ok(())
+                self.verify_audit(ops).await
             }
         }
+    }
+
+    /// Lets the server verify its audit log with the head that was shown last, and notes the present one.
+    async fn verify_audit(&mut self, ops: &str) -> Result<(), Finding> {
+        let pin = self.known_tenants.head.take();
+        let head = ordered(ops, move |ops| verified_head(ops, pin.as_deref())).await?;
+        self.known_tenants.head = Some(head);
+        Ok(())
     }
 
     /// Changes the rules of all tenants, and creates or deletes one.
@@ -72,6 +84,7 @@ impl Directory {
             let rules = policy::sample(&mut self.random);
             ordered(ops, move |ops| put_in_force(ops, name, &rules)).await?;
         }
+        self.verify_audit(ops).await?;
         self.is_change_due = false;
         self.are_rules_settled = true;
         Ok(())
@@ -100,5 +113,19 @@ fn has_tenant(ops: &Ops, name: &str) -> Result<bool, OpsError> {
             status,
             text,
         }),
+    }
+}
+
+/// The head of an audit log that is what was written, and that has the pinned one.
+fn verified_head(ops: &Ops, pin: Option<&str>) -> Result<String, OpsError> {
+    let url = match pin {
+        Some(pin) => format!("/audit/verify?pin={pin}"),
+        None => "/audit/verify".to_owned(),
+    };
+    let (status, text) = ops.get(&url)?;
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    match (report["verified"].as_bool(), report["head"].as_str()) {
+        (Some(true), Some(head)) => Ok(head.to_owned()),
+        _ => Err(OpsError::Refused { url, status, text }),
     }
 }

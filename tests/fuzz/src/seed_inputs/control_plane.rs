@@ -69,6 +69,7 @@ pub(super) fn control_entries() -> Vec<Vec<u8>> {
             id: ObjectId::from_bytes([0xac; 16]),
             name: DisplayName::new("somebody").expect("its length is allowed"),
         },
+        address: Some([192, 0, 2, 7].into()),
         at: Timestamp::from_seconds(1),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,

@@ -130,6 +130,10 @@ fn about_properties(option: QueryOption, operation: &Operation) -> Option<Value>
             let items = json!({ "type": "string", "enum": names });
             list("by", "The dimensions of a cross table.", items, 2)
         }
+        QueryOption::Pin => json!({
+            "name": "pin", "in": "query", "description": "A head that the log must still have: REVISION:HASH.",
+            "schema": { "type": "string", "pattern": "^[1-9][0-9]{0,9}:[0-9a-f]{64}$" },
+        }),
         _ => return None,
     })
 }

@@ -11,6 +11,8 @@ use axum::extract::RawQuery;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
+use muster_control::{AccessText, Export};
+
 use super::cells::{Cells, HEADINGS};
 use super::selection::Selection;
 use super::session::Session;
@@ -19,6 +21,7 @@ use crate::backend::{Device, Position, ROWS_MAX};
 use crate::graph::call::Call;
 use crate::graph::error::GraphError;
 use crate::graph::exports::cell;
+use crate::graph::recording;
 use crate::times;
 
 /// `GET /devices.csv`.
@@ -32,6 +35,14 @@ pub(super) async fn export(
     let permit = permits.try_acquire_owned().map_err(|_| {
         GraphError::unavailable("Other exports are being written at the moment; retry later.")
     })?;
+    let recorded = Export {
+        report: AccessText::cut("edr-onboarding"),
+        format: AccessText::cut("csv"),
+        filter: AccessText::cut(query.as_deref().unwrap_or_default()),
+        job: AccessText::default(),
+        select: AccessText::default(),
+    };
+    recording::export(&session.call.api, &session.call.principal, recorded).await?;
     let (sender, body) = body(1);
     tokio::spawn(async move {
         if let Err(error) = write(&session.call, &selection, &sender).await {

@@ -68,6 +68,12 @@ fn valid_token(api: &GraphApi, tenant: TenantIndex, id: ObjectId) -> Option<Toke
     }
 }
 
+/// The holder of the token with this id, if it is valid now.
+pub(super) fn holder(api: &GraphApi, tenant: TenantIndex, id: ObjectId) -> Option<Principal> {
+    let token = valid_token(api, tenant, id)?;
+    Principal::of(&api.backend.control(), tenant, id, &token)
+}
+
 /// The header that begins a session of the holder of a token; `None` if the token is not valid.
 pub(super) fn begin(api: &GraphApi, tenant: TenantIndex, id: ObjectId) -> Option<HeaderValue> {
     let token = valid_token(api, tenant, id)?;
@@ -114,11 +120,10 @@ impl Session {
         let (id, nonce) = rest.split_first_chunk::<16>()?;
         let tenant = TenantIndex(u16::from_le_bytes(*tenant));
         let id = ObjectId::from_bytes(*id);
-        let token = valid_token(api, tenant, id)?;
         Some(Self {
             call: Call {
                 api: Arc::clone(api),
-                principal: Principal::of(&api.backend.control(), tenant, id, &token)?,
+                principal: holder(api, tenant, id)?,
                 version: Version::Beta,
                 origin: Arc::from(""),
                 path: Arc::from(""),

@@ -13,14 +13,16 @@ use axum::http::header::{HeaderValue, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use muster_control::ObjectId;
+use muster_control::{Access, ObjectId};
 use muster_engine::TenantIndex;
 
 use super::layout;
 use super::session::{self, END, Session};
+use crate::access_counters::RefusedCause;
 use crate::graph::auth::holder_of;
 use crate::graph::codes::VALID_SECONDS;
 use crate::graph::error::GraphError;
+use crate::graph::recording;
 use crate::graph::state::GraphApi;
 use crate::once_per_cause::monotonic_ms;
 
@@ -91,7 +93,7 @@ pub(super) async fn sign_in(
     body: Body,
 ) -> Result<Response, GraphError> {
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Extension(peer)| {
-        peer.0.ip()
+        peer.0.ip().to_canonical()
     });
     let now_ms = monotonic_ms();
     if let Some(seconds) = api.failures.wait_seconds(peer, now_ms) {
@@ -101,14 +103,20 @@ pub(super) async fn sign_in(
         return Ok((StatusCode::TOO_MANY_REQUESTS, retry, page).into_response());
     }
     let fields = fields(&headers, body).await?;
-    let cookie = found(&api, &fields).and_then(|(tenant, id)| session::begin(&api, tenant, id));
-    let Some(cookie) = cookie else {
+    let begun = found(&api, &fields).and_then(|(tenant, id)| {
+        let holder = session::holder(&api, tenant, id)?;
+        Some((holder, session::begin(&api, tenant, id)?))
+    });
+    let Some((mut holder, cookie)) = begun else {
         api.failures.record(peer, now_ms);
+        recording::refused_with(&api, RefusedCause::SignIn, Some(peer));
         let message = "That did not work: the token or link is unknown, used, expired or revoked.";
         let next = ("next".to_owned(), fields.next().to_owned());
         let page = shown(&Fields(vec![next]), Some(message));
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     };
+    holder.address = Some(peer);
+    recording::note(&api, &holder, Access::SignedIn);
     Ok(([(SET_COOKIE, cookie)], Redirect::to(fields.next())).into_response())
 }
 

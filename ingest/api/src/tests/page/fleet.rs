@@ -191,6 +191,7 @@ fn create(plane: &mut ControlPlane, key: Key, properties: Value) {
 fn apply(plane: &mut ControlPlane, change: Change) {
     let command = muster_control::Command {
         actor: muster_control::Actor::Local,
+        address: None,
         at: Timestamp::from_seconds(NOW),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
@@ -211,7 +212,7 @@ pub(super) fn token_id(number: usize) -> muster_control::ObjectId {
 }
 
 /// Adds a token with a role.
-pub(super) fn add_token(fake: &Fake, number: usize, role: &str, secret: &str, days: u64) {
+pub(in crate::tests) fn add_token(fake: &Fake, number: usize, role: &str, secret: &str, days: u64) {
     let now = Timestamp::from_seconds(NOW);
     let request = TokenRequest {
         name: "Ada Lovelace",
@@ -236,7 +237,7 @@ pub(super) fn revoke_token(fake: &Fake, number: usize) {
 }
 
 /// A server with the devices, a connector and a policy.
-pub(super) fn fleet() -> Fake {
+pub(in crate::tests) fn fleet() -> Fake {
     let fleet: Vec<Device> = (0..DEVICES).map(one).collect();
     let cells = fleet.iter().map(|device| Cell {
         tenant: TenantIndex(0),

@@ -1,4 +1,4 @@
-//! The metric families of the operations endpoint itself.
+//! The metric families of the operations endpoint itself, and of the refusals of the operators' API.
 
 use prometheus_client::metrics::MetricType::Counter;
 
@@ -28,4 +28,16 @@ pub(in crate::backend::metrics) const ACCEPTS_FAILED: Family = family(
     Counter,
     &[],
     "Times that the system did not hand over a connection of an operator.",
+);
+pub(in crate::backend::metrics) const API_REFUSED: Family = family(
+    "muster_api_requests_refused",
+    Counter,
+    &["cause"],
+    "Requests of the operators' API and sign-ins to the console that were refused, by cause.",
+);
+pub(in crate::backend::metrics) const API_UNRECORDED: Family = family(
+    "muster_api_accesses_unrecorded",
+    Counter,
+    &[],
+    "Refused requests, sign-ins and downloads that no record of the audit log stands for.",
 );
