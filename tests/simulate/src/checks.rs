@@ -8,8 +8,10 @@ mod view;
 
 use std::collections::BTreeSet;
 
+use muster_control::PinnedHead;
 use muster_engine::{Shard, ShardMap};
 use muster_ingest::recount::{Cells, counters, read_shards};
+use muster_ingest::server::verify_log;
 use muster_wire::Inventory;
 
 use crate::acknowledged_state::AcknowledgedState;
@@ -32,12 +34,17 @@ pub struct Expected<'a> {
     pub acknowledged_state: &'a AcknowledgedState,
     /// The model with the history.
     pub oracle: &'a Oracle,
+    /// The head of the control log after its last entry that was durable.
+    pub head: Option<PinnedHead>,
 }
 
 /// Checks a server right after recovery: the acknowledged state is there and counters match the disk.
 pub fn recovered(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
     acknowledged_is_durable(server, expected)?;
     let view = server.store.snapshot();
+    if let Some(problem) = verify_log(&view, expected.head).problem {
+        return Err(Violation::new("control log", problem));
+    }
     let recount = |error| Violation::new("recount", format!("shards cannot be read: {error}"));
     let recounted = read_shards(&view, 0..view.shards()).map_err(recount)?;
     for (shard, (_, model)) in server.shards().zip(recounted) {

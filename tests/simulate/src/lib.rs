@@ -20,6 +20,7 @@
 //! | the index finds each device once | and each device is in its own shard |
 //! | devices match the history | the server has exactly the devices that the journal ever created |
 //! | recovery matches memory | a recovery now would rebuild the same records in the same slots, counters and sequence; and the revision of the journal to replay, or else of the newest page, see [`checks`] |
+//! | control log | after a recovery its hash chain is whole and has the head of the last entry that was durable |
 //! | recovery | recovery never refuses what a crash left, so no trim deleted what it needs |
 //! | no gap | neither log sequence numbers nor the sequences of a shard have gaps |
 //! | one value per log sequence number | a durable journal value is never overwritten |

@@ -7,8 +7,8 @@ use std::error::Error;
 use std::sync::Arc;
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DEFENDER, Entry, Handling, Key, ObjectId, Precondition,
-    Properties, compile,
+    Access, AccessRecord, AccessText, Actor, Change, Command, ControlPlane, DEFENDER, Entry,
+    Handling, Key, ObjectId, Precondition, Properties, compile,
 };
 use muster_engine::{PolicySet, Revision, TenantIndex, Timestamp};
 use muster_store::Store;
@@ -115,6 +115,7 @@ pub(crate) fn decide(
     let (tenant, change) = match (random.below(12), plane.tenant_named(TRANSIENT)) {
         (0, None) => (TenantIndex(0), creation(TRANSIENT)),
         (0, Some(tenant)) => (tenant, Change::Delete { key: Key::Tenant }),
+        (1, _) => (TenantIndex(0), sample_access(random)),
         _ => {
             let tenants: Vec<_> = plane.tenants().map(|(index, _)| index).collect();
             let tenant = random.choose(&tenants);
@@ -152,6 +153,22 @@ fn sample(plane: &ControlPlane, tenant: TenantIndex, random: &mut Random) -> Cha
         },
         _ => sample_policy(plane, tenant, random),
     }
+}
+
+/// An access, which changes no rule.
+fn sample_access(random: &mut Random) -> Change {
+    let text = AccessText::cut;
+    let access = match random.below(3) {
+        0 => Access::SignedIn,
+        1 => Access::Downloaded { job: text("job") },
+        _ => Access::Refused {
+            method: text("GET"),
+            path: text("/v1.0/groups"),
+            reason: text("denied"),
+        },
+    };
+    let unrecorded = random.below(100) as u32;
+    Change::Access(AccessRecord { access, unrecorded })
 }
 
 fn sample_settings(random: &mut Random) -> Properties {

@@ -221,6 +221,7 @@ impl World {
         Expected {
             settings: &self.settings,
             fleet: &self.fleet,
+            head: self.operator.head,
             acknowledged_state: &self.acknowledged_state,
             oracle: &self.oracle,
         }

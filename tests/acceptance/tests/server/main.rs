@@ -2,6 +2,7 @@
 //!
 //! One file per guarantee. Each test has its own server; tests run in parallel.
 
+mod audit;
 mod backup;
 mod bad_input;
 mod changes;

@@ -1,8 +1,8 @@
 //! Seed inputs of the control plane: a document of each type, and an entry of each kind.
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DeviceAction, DisplayName, Handling, Key, ObjectId,
-    Precondition, Properties, ScopeTagId,
+    Access, AccessRecord, AccessText, Actor, Change, Command, ControlPlane, DeviceAction,
+    DisplayName, Export, Handling, Key, ObjectId, Precondition, Properties, ScopeTagId,
 };
 use muster_engine::{SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -139,6 +139,24 @@ fn changes() -> Vec<Change> {
     for action in [DeviceAction::Remove, DeviceAction::Restore] {
         let device = DeviceId::from_bytes([3; 16]);
         changes.push(Change::Device { device, action });
+    }
+    let text = AccessText::cut;
+    for access in [
+        Access::Refused {
+            method: text("GET"),
+            path: text("/v1.0/groups"),
+            reason: text("denied"),
+        },
+        Access::Exported(Export {
+            job: text("Devices_1"),
+            report: text("Devices"),
+            format: text("csv"),
+            filter: text("OwnerType eq '1'"),
+            select: text("DeviceId"),
+        }),
+    ] {
+        let unrecorded = 7;
+        changes.push(Change::Access(AccessRecord { access, unrecorded }));
     }
     changes.push(Change::Delete { key: Key::Tenant });
     changes

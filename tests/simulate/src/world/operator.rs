@@ -3,6 +3,7 @@
 //!
 //! Bounded to one request of each kind at a time. A worker may be paused for a recount over many steps.
 
+use muster_control::PinnedHead;
 use muster_engine::SequenceReset;
 use muster_ingest::phase::Phase;
 use muster_ingest::recount::{count_shards, counters_of, view_drift};
@@ -29,6 +30,8 @@ pub(super) struct Operator {
     paused: Option<(usize, RecountPoint)>,
     device: Option<(Device, oneshot::Receiver<Option<Box<DeviceView>>>)>,
     reset: Option<(Device, oneshot::Receiver<Option<SequenceReset>>)>,
+    /// The head of the control log after the last entry that is durable, which every later log must have.
+    pub(super) head: Option<PinnedHead>,
 }
 
 impl Operator {
@@ -60,6 +63,9 @@ impl World {
             self.oracle.add_policy(policy);
         }
         server.carry_out(decided, self.options.injected_fault);
+        if server.phase() == Phase::Serving {
+            self.operator.head = Some(server.plane.chain().pin());
+        }
     }
 
     /// An operator requests a recount or a device, or reads the answer.
