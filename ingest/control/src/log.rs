@@ -102,7 +102,7 @@ impl Verifier {
         Self { chain, pins }
     }
 
-    /// The chain of the entries that were read.
+    /// The chain of the entries that were read, without the one that is an error.
     #[must_use]
     pub const fn chain(&self) -> &Chain {
         &self.chain
@@ -113,13 +113,15 @@ impl Verifier {
     /// # Errors
     /// It is not the entry that was written after those before it, or not the pinned one.
     pub fn read(&mut self, revision: Revision, stored: &[u8]) -> Result<(), LogError> {
-        self.chain.read(revision, stored)?;
-        let read = self.chain.pin();
+        let mut chain = self.chain;
+        chain.read(revision, stored)?;
+        let read = chain.pin();
         self.pins.retain(|pin| *pin != read);
-        match self.pins.iter().any(|pin| pin.revision == revision) {
-            true => Err(LogError::Rewritten { revision }),
-            false => Ok(()),
+        if self.pins.iter().any(|pin| pin.revision == revision) {
+            return Err(LogError::Rewritten { revision });
         }
+        self.chain = chain;
+        Ok(())
     }
 
     /// Ends the verification of a whole log.
@@ -157,7 +159,7 @@ impl ControlPlane {
     pub fn replay(&mut self, revision: Revision, stored: &[u8]) -> Result<Entry, LogError> {
         let mut chain = *self.chain();
         let entry = chain.read(revision, stored)?;
-        self.apply(&entry)?;
+        self.apply_with(&entry, chain)?;
         Ok(entry)
     }
 }

@@ -206,6 +206,12 @@ impl ControlPlane {
     /// # Errors
     /// The entry was created from another state. Nothing has changed.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Contradiction> {
+        let chain = self.chain.with(entry.revision, &entry.encode());
+        self.apply_with(entry, chain)
+    }
+
+    /// [`ControlPlane::apply`] if the chain after the entry is known.
+    pub(crate) fn apply_with(&mut self, entry: &Entry, chain: Chain) -> Result<(), Contradiction> {
         let fault = |what| Contradiction {
             revision: entry.revision,
             what,
@@ -241,7 +247,7 @@ impl ControlPlane {
             }
         }
         self.revision = entry.revision;
-        self.chain = self.chain.with(entry.revision, &entry.encode());
+        self.chain = chain;
         Ok(())
     }
 }
