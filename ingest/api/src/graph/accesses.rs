@@ -43,7 +43,7 @@ pub(super) struct Seen {
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// Record it.
-    Record(Seen, AccessRecord),
+    Record(Box<(Seen, AccessRecord)>),
     /// A later record counts it. If none was waiting, the caller asks for it with [`Accesses::due`].
     Later {
         /// Whether none was waiting.
@@ -137,7 +137,8 @@ impl Accesses {
         if own.spend(tenants.entry(seen.tenant).or_default(), now_ms) {
             let unrecorded = own.waiting.take().map_or(0, |(_, before)| before + 1);
             let access = seen.access.clone();
-            return Verdict::Record(seen, AccessRecord { access, unrecorded });
+            let record = AccessRecord { access, unrecorded };
+            return Verdict::Record(Box::new((seen, record)));
         }
         let before = own.waiting.take();
         let before = before.map_or(0, |(_, before)| before.saturating_add(1));
@@ -195,7 +196,7 @@ mod tests {
     /// What a record stands for; `None` if there is none yet.
     fn stands_for(verdict: &Verdict) -> Option<u64> {
         match verdict {
-            Verdict::Record(_, record) => Some(u64::from(record.unrecorded) + 1),
+            Verdict::Record(record) => Some(u64::from(record.1.unrecorded) + 1),
             Verdict::Later { .. } => None,
             Verdict::Miss => panic!("it is in no record"),
         }

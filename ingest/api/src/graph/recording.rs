@@ -94,7 +94,8 @@ pub(super) fn note(api: &Arc<GraphApi>, principal: &Principal, access: Access) {
     };
     let writing = Arc::clone(api);
     match api.accesses.judge(seen, monotonic_ms()) {
-        Verdict::Record(seen, record) => drop(tokio::spawn(async move {
+        Verdict::Record(due) => drop(tokio::spawn(async move {
+            let (seen, record) = *due;
             write(&writing, seen, record).await;
         })),
         Verdict::Later { is_first: true } => drop(tokio::spawn(write_later(writing))),

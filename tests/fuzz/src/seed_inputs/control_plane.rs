@@ -140,24 +140,28 @@ fn changes() -> Vec<Change> {
         let device = DeviceId::from_bytes([3; 16]);
         changes.push(Change::Device { device, action });
     }
-    let text = AccessText::cut;
-    for access in [
-        Access::Refused {
-            method: text("GET"),
-            path: text("/v1.0/groups"),
-            reason: text("denied"),
-        },
-        Access::Exported(Export {
-            job: text("Devices_1"),
-            report: text("Devices"),
-            format: text("csv"),
-            filter: text("OwnerType eq '1'"),
-            select: text("DeviceId"),
-        }),
-    ] {
-        let unrecorded = 7;
-        changes.push(Change::Access(AccessRecord { access, unrecorded }));
-    }
+    changes.extend(accesses());
     changes.push(Change::Delete { key: Key::Tenant });
     changes
+}
+
+/// An access with few texts, and one with many.
+fn accesses() -> [Change; 2] {
+    let text = AccessText::cut;
+    let refused = Access::Refused {
+        method: text("GET"),
+        path: text("/v1.0/groups"),
+        reason: text("denied"),
+    };
+    let exported = Access::Exported(Export {
+        job: text("Devices_1"),
+        report: text("Devices"),
+        format: text("csv"),
+        filter: text("OwnerType eq '1'"),
+        select: text("DeviceId"),
+    });
+    [refused, exported].map(|access| {
+        let unrecorded = 7;
+        Change::Access(AccessRecord { access, unrecorded })
+    })
 }
