@@ -1,11 +1,12 @@
 //! The control plane of the running server: what operators have set, and the only path to change it.
 //!
 //! A change is decided, appended to the control log together with the policy set that follows, published, and then put
-//! in force by every shard; one change at a time, off the hot path. The record of an access is appended beside that. The devices of a new tenant are admitted after that;
-//! those of a deleted one are refused before. Once it is in the log it is never undone: a shard
-//! that has not put it in force when the process ends does so at the next start. Owned by the ops runtime; what is
-//! published is shared. Bounded by the limits of `muster-control`.
+//! in force by every shard; one change at a time, off the hot path. The devices of a new tenant are admitted after
+//! that; those of a deleted one are refused before. Once it is in the log it is never undone: a shard that has not put
+//! it in force when the process ends does so at the next start. The record of an access is appended beside that. Owned
+//! by the ops runtime; what is published is shared. Bounded by the limits of `muster-control`.
 
+mod access;
 mod replay;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -202,22 +203,6 @@ impl ControlService {
             "change in force"
         );
         Ok(devices)
-    }
-
-    /// Appends the record of an access, which changes no object and so waits for no shard. Call it on a separate task,
-    /// because it must not end half-way.
-    pub(crate) async fn record(&self, command: Command) -> Result<(), ChangeError> {
-        let _appending = self.appending.lock().await;
-        let before = self.plane();
-        let entry = before.decide(&command).map_err(ChangeError::Refused)?;
-        let mut plane = ControlPlane::clone(&before);
-        plane
-            .apply(&entry)
-            .map_err(|error| ChangeError::Internal(error.to_string()))?;
-        self.append(entry.revision, plane.stored(&entry), None)
-            .await?;
-        self.write().log.push(&entry, Arc::new(plane));
-        Ok(())
     }
 
     /// Refuses one tenant more than may exist.

@@ -1,5 +1,5 @@
-//! An entry of the log: one change of one object, or the record of what was done to a device or of an access. It is also the audit
-//! record and a part of the history of the object.
+//! An entry of the log: one change of one object, or the record of what was done to a device or of an access. It is
+//! also the audit record and a part of the history of the object.
 //!
 //! The encoding is canonical: equal entries have equal bytes, and any other bytes are refused. At most 80 KB, which
 //! follows from the limits of the values; usually below 1 KB.

@@ -1,8 +1,8 @@
 //! Records accesses in the audit log: refused requests, sign-ins, exports, downloads.
 //!
-//! An export is recorded before it begins, or refused. For the others a response does not wait; `accesses.rs` bounds how
-//! many records they make, and with them the tasks here. Refusals without a principal have no tenant and no record: they
-//! are counted, and logged once a minute and cause.
+//! An export is recorded before it begins, or refused. For the others a response does not wait; `accesses.rs` bounds
+//! how many records they make, and with them the tasks here. Refusals without a principal have no tenant and no record:
+//! they are counted, and logged once a minute and cause.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};

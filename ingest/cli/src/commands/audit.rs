@@ -18,9 +18,9 @@ pub(super) enum AuditCommand {
     List(ListArguments),
     /// Verify that no entry of the audit log was changed, removed, added or moved.
     ///
-    /// Each entry has a hash over all entries before it. The head, which this prints, is that of the last entry. Keep it
-    /// where the machine of the server cannot change it, and pass it later with --pin: only that shows whether entries
-    /// at the end are missing, and whether all hashes were computed anew.
+    /// Each entry has a hash over all entries before it. The head, which this prints, is that of the last entry. Keep
+    /// it where the machine of the server cannot change it, and pass it later with --pin: only that shows whether
+    /// entries at the end are missing, and whether all hashes were computed anew.
     Verify(verify::VerifyArguments),
 }
 

@@ -1,8 +1,8 @@
 //! What an operator does before the load: creates the tenants, and sometimes changes their rules.
 //!
 //! A tenant that was created, or deleted, with a response must be there, or not, on every later server. One more tenant
-//! without devices comes and goes with the changes. The audit log of a later server must have every head that an earlier one
-//! has shown.
+//! without devices comes and goes with the changes. The audit log of a later server must have every head that an
+//! earlier one has shown.
 
 use muster_testkit::objects::{create_tenant, delete_tenant, put_in_force};
 use muster_testkit::ops::{Ops, OpsError};
