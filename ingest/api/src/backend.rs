@@ -60,8 +60,8 @@ pub trait Backend: Debug + Send + Sync {
     /// device that never existed is refused.
     fn changes(&self, scope: Scope, before: Option<Revision>, limit: usize) -> Answer<'_, Changes>;
 
-    /// Compares the whole control log on disk with its hash chain, with what the server has in memory, and with a pin if
-    /// there is one. One verification runs at a time.
+    /// Compares the whole control log on disk with its hash chain, with what the server has in memory, and with a pin
+    /// if there is one. One verification runs at a time.
     fn verify_audit(&self, pin: Option<PinnedHead>) -> Answer<'_, AuditVerification>;
 
     /// The cells of one tenant or of all, each once, in no order: the counts of everything that is acknowledged.
