@@ -1,5 +1,5 @@
-//! The operators' API in the shape of Microsoft Graph: over HTTPS, with a token, at `/v1.0` and `/beta`; and the console,
-//! the same in a browser, at `/`.
+//! The operators' API in the shape of Microsoft Graph: over HTTPS, with a token, at `/v1.0` and `/beta`, with the machines
+//! of Defender at `/api`; and the console, the same in a browser, at `/`.
 //!
 //! Owner: the API runtime of the server, which has a thread of its own, so that no request delays a check-in or a probe.
 //! It reads and changes through [`Backend`] only. The tenant of a request is that of its token. Bounded: connections
@@ -27,6 +27,7 @@ mod failures;
 mod groups;
 mod jobs;
 mod listen;
+mod machines;
 mod objects;
 mod openapi;
 mod operation;
@@ -43,6 +44,7 @@ mod settings;
 mod sign_in_codes;
 mod state;
 mod states;
+mod stream;
 mod summaries;
 mod tokens;
 
@@ -104,6 +106,7 @@ impl GraphGate {
                 api: Arc::new(GraphApi::new(backend, options.names, tokens)),
                 routers: Routers {
                     resources: operations::router(),
+                    defender: machines::routes(),
                     pages: page::router(),
                 },
                 document: OnceLock::new(),

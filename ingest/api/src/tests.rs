@@ -7,6 +7,8 @@ mod errors;
 mod fixture;
 mod groups;
 mod openapi;
+mod machines;
+mod operator;
 mod page;
 mod routes;
 mod shapes;

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Request};
@@ -15,6 +14,7 @@ use tokio::time::timeout;
 
 use super::auth::authenticate;
 use super::error::GraphError;
+use super::path::Version;
 use super::route::{Routers, call_of, route, unknown_path};
 use super::state::GraphApi;
 use super::{batch, downloads, page, recording};
@@ -62,7 +62,7 @@ pub(super) async fn answer(
         let response = page::answer(&api, &routers.pages, request, &ids.server).await;
         return finish(&api, response, &ids);
     }
-    let answered = timeout(DEADLINE, admit(&api, &routers.resources, request)).await;
+    let answered = timeout(DEADLINE, admit(&api, routers, request)).await;
     let response = match answered {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => error.into_response(),
@@ -74,7 +74,7 @@ pub(super) async fn answer(
 /// Finds the principal and routes the request.
 async fn admit(
     api: &Arc<GraphApi>,
-    resources: &Router,
+    routers: &Routers,
     request: Request<Body>,
 ) -> Result<Response, GraphError> {
     if !api.backend.readiness().is_serving {
@@ -95,9 +95,11 @@ async fn admit(
     let origin = origin(api, &request);
     let called = call_of(api, principal, origin.into(), &request);
     let (call, path) = called.ok_or_else(unknown_path)?;
-    let answered = match path.as_str() {
-        batch::PATH => batch::answer(call, resources, request).await,
-        path => route(resources, call, path, request).await,
+    let resources = &routers.resources;
+    let answered = match (call.version, path.as_str()) {
+        (Version::Defender, path) => route(&routers.defender, call, path, request).await,
+        (_, batch::PATH) => batch::answer(call, resources, request).await,
+        (_, path) => route(resources, call, path, request).await,
     };
     drop(permit);
     answered

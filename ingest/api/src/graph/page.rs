@@ -18,7 +18,6 @@ mod overview;
 mod selection;
 mod session;
 mod sign_in;
-mod stream;
 mod texts;
 
 use std::sync::Arc;

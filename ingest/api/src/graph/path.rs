@@ -6,13 +6,15 @@
 /// The prefix of qualified names: `/microsoft.graph.assign` is `/assign`, and a cast of members is a segment.
 const NAMESPACE: &str = "microsoft.graph.";
 
-/// A version of the API. Both have the same resources.
+/// A version of the API. Those of Graph have the same resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     /// `/v1.0`.
     V1,
     /// `/beta`.
     Beta,
+    /// `/api`: the API of Defender, which has its own resources.
+    Defender,
 }
 
 impl Version {
@@ -21,6 +23,7 @@ impl Version {
         match self {
             Self::V1 => "v1.0",
             Self::Beta => "beta",
+            Self::Defender => "api",
         }
     }
 }
@@ -31,6 +34,7 @@ pub(super) fn normalized(path: &str) -> Option<(Version, String)> {
     let version = match segments.next()?.to_ascii_lowercase().as_str() {
         "v1.0" => Version::V1,
         "beta" => Version::Beta,
+        "api" => Version::Defender,
         _ => return None,
     };
     let mut normal = String::with_capacity(path.len());
@@ -134,6 +138,8 @@ mod tests {
             let expected = Some((Version::V1, expected.to_owned()));
             assert_eq!(normalized(path), expected, "{path}");
         }
+        let machines = Some((Version::Defender, "/machines".to_owned()));
+        assert_eq!(normalized("/API/Machines"), machines);
     }
 
     #[test]

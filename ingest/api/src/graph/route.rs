@@ -23,6 +23,8 @@ use super::state::GraphApi;
 pub(super) struct Routers {
     /// The resources of Graph.
     pub(super) resources: Router,
+    /// Those of Defender.
+    pub(super) defender: Router,
     /// The pages of the console.
     pub(super) pages: Router,
 }

@@ -12,12 +12,12 @@ use axum::response::Response;
 use muster_control::ControlPlane;
 use muster_engine::{FacetWord, Facets, ShardId, SlotIndex};
 
-use super::row::{DeviceRow, FACET_PROPERTIES, FacetRow, Formatted, SCHEMA, system};
+use super::row::{FacetRow, Formatted, ManagedDevices, Projection, SCHEMA};
 use crate::backend::{Device, Matches, Position, ROWS_MAX};
 use crate::graph::call::Call;
 use crate::graph::collection::{Links, answer, conditions, options, plain_count};
 use crate::graph::error::GraphError;
-use crate::odata::{Filter, Options, OrderBy, Row, Select, TokenError, Value};
+use crate::odata::{Filter, Options, OrderBy, Select, TokenError};
 
 /// The context of the list.
 pub(in crate::graph) const CONTEXT: &str = "deviceManagement/managedDevices";
@@ -31,9 +31,10 @@ pub(in crate::graph) type Found = (Position, Device);
 /// A condition on facets for which Graph has no property.
 pub(in crate::graph) type FacetTest = Arc<dyn Fn(&Facets) -> bool + Send + Sync>;
 
-/// A query over the devices of a tenant.
-pub(in crate::graph) struct Query<'a> {
+/// A query over the devices of a tenant. Filter and order are those of the rows that the projection makes of them.
+pub(in crate::graph) struct Query<'a, P = ManagedDevices> {
     call: &'a Call,
+    projection: P,
     filter: Option<Filter>,
     /// The objects, of one moment for the whole query.
     control: Arc<ControlPlane>,
@@ -42,8 +43,15 @@ pub(in crate::graph) struct Query<'a> {
 
 impl<'a> Query<'a> {
     pub(in crate::graph) fn new(call: &'a Call, filter: Option<Filter>) -> Self {
+        Self::of(ManagedDevices, call, filter)
+    }
+}
+
+impl<'a, P: Projection> Query<'a, P> {
+    pub(in crate::graph) fn of(projection: P, call: &'a Call, filter: Option<Filter>) -> Self {
         Self {
             call,
+            projection,
             filter,
             control: call.control(),
             test: None,
@@ -58,24 +66,25 @@ impl<'a> Query<'a> {
 
     /// The conditions that facets alone decide, as a test of them.
     fn matches(&self) -> Matches {
-        let properties = facet_properties();
+        let properties = self.projection.facet_properties();
         let all = self.filter.as_ref().map_or(&[][..], Filter::conjuncts);
         let mine: Vec<_> = all
             .iter()
             .filter(|condition| condition.uses_only(&properties))
             .cloned()
             .collect();
-        let test = self.test.clone();
+        let (test, projection) = (self.test.clone(), self.projection);
         Box::new(move |word| {
-            let row = FacetRow(word);
+            let facets = facets_of(word);
+            let row = FacetRow { projection, facets };
             mine.iter().all(|condition| condition.matches(&row))
-                && test.as_ref().is_none_or(|test| test(&facets_of(word)))
+                && test.as_ref().is_none_or(|test| test(&facets))
         })
     }
 
     /// Whether facets alone decide the whole filter.
     pub(in crate::graph) fn is_of_facets(&self) -> bool {
-        let properties = facet_properties();
+        let properties = self.projection.facet_properties();
         let filter = self.filter.as_ref();
         filter.is_none_or(|filter| filter.uses_only(&properties))
     }
@@ -101,7 +110,7 @@ impl<'a> Query<'a> {
         test.is_none_or(|test| test(&device.facets))
             && self.filter.as_ref().is_none_or(|filter| {
                 let formatted = Formatted::of(device, &self.control);
-                filter.matches(&DeviceRow::new(device, &formatted))
+                filter.matches(&self.projection.row(device, &formatted))
             })
     }
 
@@ -185,38 +194,37 @@ impl<'a> Query<'a> {
             let (found, next) = self.next(at, ROWS_MAX).await?;
             for (_, device) in found {
                 let formatted = Formatted::of(&device, &self.control);
-                let row = DeviceRow::new(&device, &formatted);
+                let row = self.projection.row(&device, &formatted);
                 let is_later = after
                     .as_ref()
                     .is_none_or(|after| order.compare_to(&row, after) == Ordering::Greater);
+                drop(row);
                 if is_later {
                     smallest.push((device, formatted));
                 }
             }
             if smallest.len() >= 2 * keep {
-                sort(&mut smallest, order);
+                self.sort(&mut smallest, order);
                 smallest.truncate(keep);
             }
             from = next;
         }
-        sort(&mut smallest, order);
+        self.sort(&mut smallest, order);
         let has_more = smallest.len() >= keep;
         let page = smallest.into_iter().skip(skip).take(rows);
         Ok((page.map(|(device, _)| device).collect(), has_more))
     }
+
+    fn sort(&self, rows: &mut [(Device, Formatted)], order: &OrderBy) {
+        rows.sort_by(|(one, formatted), (other, other_formatted)| {
+            let other = self.projection.row(other, other_formatted);
+            order.compare(&self.projection.row(one, formatted), &other)
+        });
+    }
 }
 
-fn sort(rows: &mut [(Device, Formatted)], order: &OrderBy) {
-    rows.sort_by(|(one, formatted), (other, other_formatted)| {
-        let other = DeviceRow::new(other, other_formatted);
-        order.compare(&DeviceRow::new(one, formatted), &other)
-    });
-}
-
-/// The indices of the properties that facets decide.
-fn facet_properties() -> Vec<usize> {
-    let index = |name: &&str| SCHEMA.index_of(name).expect("the name is in the schema");
-    FACET_PROPERTIES.iter().map(index).collect()
+fn facets_of(word: FacetWord) -> Facets {
+    Facets::from_word(word).expect("the words of devices are those of facets")
 }
 
 /// `GET managedDevices`.
@@ -245,7 +253,7 @@ pub(in crate::graph) async fn list(
             let last = devices.last().filter(|_| has_more);
             let position = last.map(|last| {
                 let formatted = Formatted::of(last, &query.control);
-                order.encode(&DeviceRow::new(last, &formatted))
+                order.encode(&ManagedDevices.row(last, &formatted))
             });
             let position = position.transpose();
             let position = position.map_err(|error| GraphError::bad_request(error.to_string()))?;
@@ -300,22 +308,4 @@ pub(in crate::graph) async fn count(
     let options = options(query)?;
     let query = Query::new(call, conditions(&options, &SCHEMA)?);
     Ok(plain_count(query.count().await?))
-}
-
-impl Row for FacetRow {
-    fn value(&self, property: usize) -> Value<'_> {
-        let facets = facets_of(self.0);
-        match SCHEMA.properties[property].name {
-            "complianceState" => Value::Member(facets.compliance.index() as u8),
-            "managementAgent" => Value::Member(facets.management_agent.index() as u8),
-            "operatingSystem" => Value::Text(system(facets.platform)),
-            "partnerReportedThreatState" => Value::Member(facets.partner_threat.index() as u8),
-            "managementState" => Value::Member(0),
-            _ => Value::Null,
-        }
-    }
-}
-
-fn facets_of(word: FacetWord) -> Facets {
-    Facets::from_word(word).expect("the words of devices are those of facets")
 }

@@ -13,9 +13,9 @@ use tokio::time::interval;
 
 use super::numbers::Numbers;
 use super::session::Session;
-use super::stream::{Sender, body};
 use super::texts::{number, percent, time_of_day};
 use crate::graph::error::GraphError;
+use crate::graph::stream::{Sender, body};
 use crate::times;
 
 /// How often numbers are compared. Each time costs as much as `muster/counts`.

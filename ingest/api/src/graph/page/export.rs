@@ -16,12 +16,12 @@ use muster_control::{AccessText, Export};
 use super::cells::{Cells, HEADINGS};
 use super::selection::Selection;
 use super::session::Session;
-use super::stream::{Sender, body};
 use crate::backend::{Device, Position, ROWS_MAX};
 use crate::graph::call::Call;
 use crate::graph::error::GraphError;
 use crate::graph::exports::cell;
 use crate::graph::recording;
+use crate::graph::stream::{Sender, body};
 use crate::times;
 
 /// `GET /devices.csv`.

@@ -20,7 +20,7 @@ pub(super) const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 pub(super) const FORMULA: &str = "=HYPERLINK(1)";
 
 /// The number of devices.
-pub(super) const DEVICES: usize = 300;
+pub(in crate::tests) const DEVICES: usize = 300;
 
 /// A number below `below` that looks random, and is the same in every run.
 fn mixed(number: usize, salt: u64, below: u64) -> u64 {
@@ -134,7 +134,8 @@ fn hardware(platform: Platform) -> (&'static str, &'static str, &'static str, [u
     }
 }
 
-fn one(number: usize) -> Device {
+/// A device of the fleet.
+pub(in crate::tests) fn one(number: usize) -> Device {
     let facets = facets(number);
     let id: DeviceId = format!("7b1c4c9e-5c7f-4d0f-9a2e-{number:012x}")
         .parse()
