@@ -10,6 +10,7 @@ mod openapi;
 mod machines;
 mod operator;
 mod page;
+mod reports;
 mod routes;
 mod shapes;
 mod socket;

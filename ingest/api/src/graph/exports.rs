@@ -1,10 +1,12 @@
-//! `deviceManagement/reports/exportJobs`: reports of all devices as a file.
+//! `deviceManagement/reports`: reports of devices, all of them as the file of a job, or a part in the response of an
+//! interactive report.
 //!
 //! A job writes its file in the background, a thousand devices at a time, so its memory is flat. Files have no name in
 //! the file system and end with the process. Bounded: jobs in `jobs.rs`; those that scan are as many as there are permits
 //! for scans.
 
 mod file;
+mod interactive;
 mod reports;
 
 use std::fs::File;
@@ -19,8 +21,9 @@ use serde_json::{Map, Value, json};
 
 use self::file::Order;
 pub use self::file::cell;
-use self::reports::Report;
+pub(super) use self::interactive::{noncompliant_devices, without_policy};
 pub(super) use self::reports::columns;
+use self::reports::{Columns, Report};
 use super::auth::Principal;
 use super::body;
 use super::call::Call;
@@ -106,6 +109,12 @@ fn now(call: &Call) -> u64 {
     call.api.backend.clock().time.as_millis() / 1_000
 }
 
+/// A report lists devices, so the right to read their counts is not enough.
+fn require(call: &Call) -> Result<(), GraphError> {
+    call.require(Action::ReadDeviceReports)?;
+    call.require(Action::ReadDevices)
+}
+
 /// A text property of a document; an empty one if it is missing or null.
 fn text<'a>(sent: &'a Properties, name: &str) -> Result<&'a str, GraphError> {
     match sent.get(name) {
@@ -136,7 +145,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, GraphError> {
-    call.require(Action::ReadDeviceReports)?;
+    require(&call)?;
     let sent = body::object(&headers, body).await?;
     let name = text(&sent, "reportName")?;
     let report = Report::named(name).ok_or_else(|| {
@@ -153,7 +162,7 @@ pub(super) async fn create(
         )
     })?;
     let (filter, select) = (text(&sent, "filter")?.to_owned(), selected(&sent)?);
-    let columns = report.columns(&select)?;
+    let chosen = report.columns(&select)?;
     let parsed = match filter.trim() {
         "" => None,
         text => Some(Filter::parse(text, report.schema)?),
@@ -178,11 +187,13 @@ pub(super) async fn create(
     let document = shown(&job, &call)?;
     let order = Order {
         id: job.id.clone(),
-        report,
-        columns,
+        columns: Columns {
+            report,
+            chosen,
+            localization,
+        },
         filter: parsed,
         format,
-        localization,
     };
     let writing = call.clone();
     tokio::spawn(async move {
@@ -213,7 +224,7 @@ fn recorded(job: &Job) -> Export {
 
 /// `GET exportJobs`.
 pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Response, GraphError> {
-    call.require(Action::ReadDeviceReports)?;
+    require(&call)?;
     let own = call.api.jobs.of(call.tenant(), now(&call));
     let rows = own.iter().map(|job| shown(job, &call).map(Value::Object));
     let rows = rows.collect::<Result<_, _>>()?;
@@ -230,7 +241,7 @@ pub(super) async fn one(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, GraphError> {
-    call.require(Action::ReadDeviceReports)?;
+    require(&call)?;
     let job = call.api.jobs.get(Some(call.tenant()), &id, now(&call));
     let document = shown(&job.ok_or_else(|| unknown(&id))?, &call)?;
     let document = Value::Object(document);
@@ -239,7 +250,7 @@ pub(super) async fn one(
 
 /// `DELETE exportJobs/{id}`.
 pub(super) async fn delete(call: Call, Path(id): Path<String>) -> Result<Response, GraphError> {
-    call.require(Action::ReadDeviceReports)?;
+    require(&call)?;
     let job = call.api.jobs.get(Some(call.tenant()), &id, now(&call));
     let job = job.ok_or_else(|| unknown(&id))?;
     call.api.jobs.remove(&job.id, now(&call));

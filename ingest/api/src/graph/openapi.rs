@@ -217,6 +217,10 @@ fn success(operation: &Operation, components: &mut Components) -> Value {
     }
     let (description, content) = match operation.content {
         Content::Nothing => ("Done.", None),
+        Content::Bytes => (
+            "The document, as bytes.",
+            Some(("application/octet-stream", json!({}))),
+        ),
         Content::Number => {
             let schema = json!({ "type": "string", "pattern": "^[0-9]+$" });
             ("The number.", Some(("text/plain", schema)))

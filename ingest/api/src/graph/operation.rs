@@ -85,6 +85,8 @@ pub(super) enum Content {
     Nothing,
     /// A number as text.
     Number,
+    /// Bytes, as Graph gives the JSON of reports.
+    Bytes,
     /// One document.
     One(Type),
     /// A page of documents.

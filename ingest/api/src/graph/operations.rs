@@ -25,6 +25,7 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(counts());
     all.extend(audit_events());
     all.extend(export_jobs());
+    all.extend(interactive_reports());
     all.extend(tenant());
     all
 }
@@ -284,6 +285,30 @@ fn export_jobs() -> Vec<Operation> {
         )
         .needs(NEEDS),
     ]
+}
+
+fn interactive_reports() -> Vec<Operation> {
+    const ASKED: Sent = Sent::Own("reportParameters", own::report_parameters);
+    let at = |name: &str| format!("/deviceManagement/reports/{name}");
+    let all = vec![
+        post(
+            at("getDeviceNonComplianceReport"),
+            "Read rows of the report of noncompliant devices",
+            exports::noncompliant_devices,
+        ),
+        post(
+            at("getDevicesWithoutCompliancePolicyReport"),
+            "Read rows of the report of devices without a policy",
+            exports::without_policy,
+        ),
+    ];
+    let asked = all.into_iter().map(|operation| {
+        operation
+            .needs(&[Action::ReadDeviceReports])
+            .takes(ASKED)
+            .answers(Content::Bytes)
+    });
+    asked.collect()
 }
 
 fn tenant() -> Vec<Operation> {

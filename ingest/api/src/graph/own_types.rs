@@ -10,6 +10,7 @@ use super::devices::row::SCHEMA as DEVICE;
 use super::exports;
 use super::summaries::DIMENSIONS;
 use crate::documents::CATEGORIES;
+use crate::odata::PAGE_MAX;
 use crate::secrets::{VALID_DAYS_DEFAULT, VALID_DAYS_MAX};
 
 fn uuid() -> Value {
@@ -198,6 +199,31 @@ pub(super) fn audit_verification() -> Value {
         "head": text(),
         "problem": nullable(),
     }))
+}
+
+/// What an interactive report is asked for.
+pub(super) fn report_parameters() -> Value {
+    let names = json!({ "type": ["array", "null"], "items": text() });
+    let number = |max: Option<u64>| {
+        let mut number = json!({ "type": ["integer", "null"], "minimum": 0 });
+        if let Some(max) = max {
+            number["minimum"] = 1.into();
+            number["maximum"] = max.into();
+        }
+        number
+    };
+    json!({
+        "type": "object",
+        "properties": {
+            "select": names,
+            "filter": nullable(),
+            "search": nullable(),
+            "groupBy": { "type": ["array", "null"], "maxItems": 0 },
+            "orderBy": names,
+            "skip": number(None),
+            "top": number(Some(PAGE_MAX as u64)),
+        },
+    })
 }
 
 /// What creates an export job.

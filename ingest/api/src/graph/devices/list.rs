@@ -17,13 +17,13 @@ use crate::backend::{Device, Matches, Position, ROWS_MAX};
 use crate::graph::call::Call;
 use crate::graph::collection::{Links, answer, conditions, options, plain_count};
 use crate::graph::error::GraphError;
-use crate::odata::{Filter, Options, OrderBy, Select, TokenError};
+use crate::odata::{Filter, Options, OrderBy, PAGE_MAX, Select, TokenError};
 
 /// The context of the list.
 pub(in crate::graph) const CONTEXT: &str = "deviceManagement/managedDevices";
 
 /// The largest `$skip` of a sorted list, whose first page keeps the skipped rows in memory.
-const SORTED_SKIP_MAX: u64 = 10_000;
+pub(in crate::graph) const SORTED_SKIP_MAX: u64 = 10_000;
 
 /// A device with its place.
 pub(in crate::graph) type Found = (Position, Device);
@@ -140,8 +140,9 @@ impl<'a, P: Projection> Query<'a, P> {
         mut skip: u64,
         rows: usize,
     ) -> Result<(Vec<Found>, Option<Position>), GraphError> {
-        // A page of few matches may pass over all devices. Facets alone are in memory, so they need no permit.
-        let _permit = if self.is_of_facets() {
+        // A page of few matches may pass over all devices, and one after many that are skipped over many. Facets alone
+        // are in memory, so they need no permit.
+        let _permit = if self.is_of_facets() && skip <= PAGE_MAX as u64 {
             None
         } else {
             Some(self.call.api.scan_permit().await?)

@@ -7,25 +7,22 @@ use serde_json::{Map, Value as Json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::reports::{Report, ReportRow, localized};
+use super::reports::{Columns, ReportRow};
 use crate::backend::{Position, ROWS_MAX};
 use crate::graph::call::Call;
 use crate::graph::devices::list::Query;
-use crate::graph::devices::row::{DeviceRow, Formatted, json};
-use crate::graph::jobs::{Format, Localization};
-use crate::odata::{Filter, Kind, Row, Value};
+use crate::graph::devices::row::{Formatted, Projection};
+use crate::graph::jobs::Format;
+use crate::odata::Filter;
 
 /// What to write.
 #[derive(Debug)]
 pub(super) struct Order {
     /// The id of the job.
     pub(super) id: String,
-    pub(super) report: &'static Report,
-    /// The columns in their order.
-    pub(super) columns: Vec<usize>,
+    pub(super) columns: Columns,
     pub(super) filter: Option<Filter>,
     pub(super) format: Format,
-    pub(super) localization: Localization,
 }
 
 /// Why a file cannot be written.
@@ -60,14 +57,12 @@ pub(super) async fn write(call: &Call, order: &Order) -> Result<File, WriteError
             .map_err(|error| read(&error))?;
         begun.clear();
         for (_, device) in &found {
-            if !(order.report.has)(&device.facets) {
+            let report = order.columns.report;
+            if !(report.has)(&device.facets) {
                 continue;
             }
             let formatted = Formatted::of(device, &control);
-            let row = ReportRow {
-                report: order.report,
-                device: DeviceRow::new(device, &formatted),
-            };
+            let row = report.row(device, &formatted);
             if order
                 .filter
                 .as_ref()
@@ -84,30 +79,13 @@ pub(super) async fn write(call: &Call, order: &Order) -> Result<File, WriteError
 }
 
 impl Order {
-    /// The names of the columns with those that localization adds.
-    fn names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        for &column in &self.columns {
-            let property = &self.report.schema.properties[column];
-            names.push(property.name.to_owned());
-            if self.adds_column(property.kind) {
-                names.push(format!("{}_loc", property.name));
-            }
-        }
-        names
-    }
-
-    fn adds_column(&self, kind: Kind) -> bool {
-        matches!(kind, Kind::Enum(_)) && self.localization == Localization::AdditionalColumn
-    }
-
     /// What is before the first row.
     fn begin(&self) -> Result<Vec<u8>, WriteError> {
         match self.format {
             Format::Json => Ok(b"{\"values\":[".to_vec()),
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(Vec::new());
-                writer.write_record(self.names())?;
+                writer.write_record(self.columns.headings().iter().map(|(name, _)| name))?;
                 writer
                     .into_inner()
                     .map_err(|error| error.into_error().into())
@@ -129,7 +107,7 @@ impl Order {
         into: &mut Vec<u8>,
         is_first: bool,
     ) -> Result<(), WriteError> {
-        let values = self.values(row);
+        let values = self.columns.values(row);
         match self.format {
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(into);
@@ -140,30 +118,12 @@ impl Order {
                 if !is_first {
                     into.push(b',');
                 }
-                let object: Map<String, Json> = self.names().into_iter().zip(values).collect();
+                let names = self.columns.headings().into_iter().map(|(name, _)| name);
+                let object: Map<String, Json> = names.zip(values).collect();
                 serde_json::to_writer(into, &object).map_err(io::Error::from)?;
             }
         }
         Ok(())
-    }
-
-    fn values(&self, row: &ReportRow<'_>) -> Vec<Json> {
-        let mut values = Vec::new();
-        for &column in &self.columns {
-            let kind = self.report.schema.properties[column].kind;
-            let value = row.value(column);
-            match (value, kind) {
-                (Value::Member(index), Kind::Enum(members)) => {
-                    let words = localized(members.names()[usize::from(index)]);
-                    if self.adds_column(kind) {
-                        values.push(members.number(index).into());
-                    }
-                    values.push(words.into());
-                }
-                (value, kind) => values.push(json(value, kind)),
-            }
-        }
-        values
     }
 }
 

@@ -2,14 +2,19 @@
 
 use muster_engine::{Compliance, Facets};
 use muster_wire::Owner;
+use serde_json::Value as Json;
 
-use crate::graph::devices::row::{DeviceRow, SCHEMA as DEVICE};
+use crate::backend::Device;
+use crate::graph::devices::row::{
+    DeviceRow, Formatted, ManagedDevices, Projection, SCHEMA as DEVICE, json,
+};
 use crate::graph::error::GraphError;
-use crate::odata::{Property, Row, Schema, Value};
+use crate::graph::jobs::Localization;
+use crate::odata::{Kind, Property, Row, Schema, Value};
 
 /// A report.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(in crate::graph) struct Report {
     /// Its name.
     pub(super) name: &'static str,
     /// Its columns, as properties of a row.
@@ -47,16 +52,24 @@ const fn same(one: &str, other: &str) -> bool {
     true
 }
 
+/// The column that shows a property of a managed device.
+const fn column(name: &'static str, property: &str) -> Property {
+    let shown = DEVICE.properties[source(property)];
+    Property {
+        name,
+        filterable: true,
+        ..shown
+    }
+}
+
 /// Declares reports: for each column its name and the property of a managed device that it shows.
 macro_rules! reports {
     ($($report:ident $name:literal, $has:expr => { $($column:literal = $property:literal),+ $(,)? })+) => {
-        $(const $report: Report = Report {
+        $(pub(super) const $report: Report = Report {
             name: $name,
             schema: &Schema {
                 name: concat!("microsoft.graph.", $name),
-                properties: &[$(
-                    Property::new($column, DEVICE.properties[source($property)].kind).filterable()
-                ),+],
+                properties: &[$(column($column, $property)),+],
                 subtypes: &[],
             },
             sources: &[$(source($property)),+],
@@ -151,9 +164,9 @@ impl Report {
 
 /// A device as a row of a report.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ReportRow<'a> {
-    pub(super) report: &'static Report,
-    pub(super) device: DeviceRow<'a>,
+pub(in crate::graph) struct ReportRow<'a> {
+    report: &'static Report,
+    device: DeviceRow<'a>,
 }
 
 impl Row for ReportRow<'_> {
@@ -162,8 +175,82 @@ impl Row for ReportRow<'_> {
     }
 }
 
+/// Devices as rows of a report.
+impl Projection for &'static Report {
+    type Row<'d> = ReportRow<'d>;
+
+    fn row<'d>(self, device: &'d Device, formatted: &'d Formatted) -> ReportRow<'d> {
+        ReportRow {
+            report: self,
+            device: DeviceRow::new(device, formatted),
+        }
+    }
+
+    fn facet_properties(self) -> Vec<usize> {
+        let decided = ManagedDevices.facet_properties();
+        let columns = self.sources.iter().enumerate();
+        let columns = columns.filter(|(_, source)| decided.contains(source));
+        columns.map(|(column, _)| column).collect()
+    }
+
+    fn facet_value(self, facets: &Facets, property: usize) -> Value<'static> {
+        ManagedDevices.facet_value(facets, self.sources[property])
+    }
+}
+
+/// The columns of a report that a request wants, in their order.
+#[derive(Debug)]
+pub(super) struct Columns {
+    pub(super) report: &'static Report,
+    pub(super) chosen: Vec<usize>,
+    pub(super) localization: Localization,
+}
+
+impl Columns {
+    /// The name and kind of each column, with those that localization adds.
+    pub(super) fn headings(&self) -> Vec<(String, Kind)> {
+        let mut headings = Vec::new();
+        for &column in &self.chosen {
+            let property = &self.report.schema.properties[column];
+            let kind = match property.kind {
+                Kind::Enum(_) if self.adds_column(property.kind) => Kind::Int,
+                Kind::Enum(_) => Kind::Text,
+                kind => kind,
+            };
+            headings.push((property.name.to_owned(), kind));
+            if self.adds_column(property.kind) {
+                headings.push((format!("{}_loc", property.name), Kind::Text));
+            }
+        }
+        headings
+    }
+
+    fn adds_column(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Enum(_)) && self.localization == Localization::AdditionalColumn
+    }
+
+    /// The values of a row, as many as there are headings.
+    pub(super) fn values(&self, row: &ReportRow<'_>) -> Vec<Json> {
+        let mut values = Vec::new();
+        for &column in &self.chosen {
+            let kind = self.report.schema.properties[column].kind;
+            match (row.value(column), kind) {
+                (Value::Member(index), Kind::Enum(members)) => {
+                    let words = localized(members.names()[usize::from(index)]);
+                    if self.adds_column(kind) {
+                        values.push(members.number(index).into());
+                    }
+                    values.push(words.into());
+                }
+                (value, kind) => values.push(json(value, kind)),
+            }
+        }
+        values
+    }
+}
+
 /// The words that the portal shows for a value of a column; the name of the member if it has no other.
-pub(super) fn localized(name: &str) -> &str {
+fn localized(name: &str) -> &str {
     match name {
         "company" => "Company",
         "personal" => "Personal",
