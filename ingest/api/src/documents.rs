@@ -47,7 +47,8 @@ pub(crate) fn of(object: &Object, key: Key, etag: ETag) -> Properties {
         | Object::Connector(_)
         | Object::ScopeTag(_)
         | Object::RoleDefinition(_)
-        | Object::RoleAssignment(_) => (),
+        | Object::RoleAssignment(_)
+        | Object::User(_) => (),
     }
     document
 }
@@ -72,7 +73,7 @@ fn category(key: Key) -> &'static str {
             "Role"
         }
         Key::Filter(_) => "DeviceConfiguration",
-        Key::Tenant => "Other",
+        Key::Tenant | Key::User(_) => "Other",
     }
 }
 

@@ -47,6 +47,8 @@ mod states;
 mod stream;
 mod summaries;
 mod tokens;
+mod user;
+mod users;
 
 use std::sync::{Arc, OnceLock};
 

@@ -46,11 +46,11 @@ pub use object::{
     Connector, Copies, DeviceProperties, DocumentType, FilterManagementType, FilterMode,
     FilterOperator, FilterPlatform, FilterProperties, FilterProperty, FilterRule, FilterText,
     Filtered, Group, GroupIds, GroupProperties, GroupTypes, Key, MailEnabled, MailNickname,
-    MembershipRule, Object, OwnerType, PolicyProperties, ProcessingState, Requirements,
-    RoleAssignment, RoleAssignmentProperties, RoleDefinition, RolePermissions, RuleError,
-    RuleProblem, ScheduledAction, ScheduledActions, ScopeTag, ScopeTagId, ScopeTagIdError,
-    ScopeTags, ScopeType, SecretHash, SecurityEnabled, Subclass, Target, Template, TenantObject,
-    TenantSettings, Token,
+    MembershipRule, Object, OwnerType, PolicyProperties, PrincipalName, ProcessingState,
+    Requirements, RoleAssignment, RoleAssignmentProperties, RoleDefinition, RolePermissions,
+    RuleError, RuleProblem, ScheduledAction, ScheduledActions, ScopeTag, ScopeTagId,
+    ScopeTagIdError, ScopeTags, ScopeType, SecretHash, SecurityEnabled, Subclass, Target, Template,
+    TenantObject, TenantSettings, Token, User,
 };
 pub use reference::reference;
 pub use role::{Action, BuiltInRole};

@@ -14,6 +14,13 @@ pub const ASSIGNMENTS_MAX: usize = 100;
 /// Groups of a tenant, without the built-in ones. Each takes at most 18 KiB without its members.
 pub const GROUPS_MAX: usize = 1_000;
 
+/// Users of a tenant whom operators have made. Each takes at most 10 KiB, and every request for a list reads all of them.
+/// Those whom only devices name are not stored.
+pub const USERS_MAX: usize = 5_000;
+
+/// Characters of a user principal name. The inventory of a device has room for fewer.
+pub const PRINCIPAL_NAME_MAX: usize = 256;
+
 /// API tokens of a tenant. Each takes about 1 KiB, and every request looks one up by its hash.
 pub const TOKENS_MAX: usize = 1_000;
 

@@ -20,6 +20,7 @@ mod settings;
 mod subclass;
 mod tenant;
 mod token;
+mod user;
 mod writing;
 
 pub use self::actions::{ActionType, Copies, ScheduledAction, ScheduledActions, Template};
@@ -47,6 +48,7 @@ pub use self::settings::TenantSettings;
 pub use self::subclass::Subclass;
 pub use self::tenant::TenantObject;
 pub use self::token::{SecretHash, Token};
+pub use self::user::{PrincipalName, User};
 pub(crate) use self::writing::{COMPUTED, Part};
 use crate::bytes::Stored;
 use crate::document::{Properties, TYPE, full_type};
@@ -78,6 +80,8 @@ pub enum Object {
     RoleDefinition(RoleDefinition),
     /// A role assignment.
     RoleAssignment(RoleAssignment),
+    /// A user.
+    User(User),
 }
 
 impl Object {
@@ -97,6 +101,7 @@ impl Object {
                 | (Self::ScopeTag(_), Key::ScopeTag(_))
                 | (Self::RoleDefinition(_), Key::RoleDefinition(_))
                 | (Self::RoleAssignment(_), Key::RoleAssignment(_))
+                | (Self::User(_), Key::User(_))
         )
     }
 
@@ -154,6 +159,7 @@ impl Object {
             Self::ScopeTag(tag) => tag.show_with(key.is_built_in(), &mut document),
             Self::RoleDefinition(role) => role.show_with(key.is_built_in(), &mut document),
             Self::RoleAssignment(assignment) => assignment.show(&mut document),
+            Self::User(user) => user.show_whole(&mut document),
         }
         document
     }
@@ -183,6 +189,7 @@ impl Object {
             Self::ScopeTag(tag) => tag.put(into),
             Self::RoleDefinition(role) => role.put(into),
             Self::RoleAssignment(assignment) => assignment.put(into),
+            Self::User(user) => user.put(into),
         }
     }
 }

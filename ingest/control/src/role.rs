@@ -93,6 +93,8 @@ actions! {
         HelpDeskOperator ApplicationManager IntuneRoleAdministrator;
     /// \[OWN\] Create, change and delete groups. In Graph that is a role of the directory.
     UpdateGroups = "Groups_Update": IntuneRoleAdministrator PolicyAndProfileManager;
+    /// \[OWN\] Create, change and delete users. In Graph that is a role of the directory.
+    UpdateUsers = "Users_Update": IntuneRoleAdministrator PolicyAndProfileManager;
     /// Read roles, their assignments and tokens.
     ReadRoles = "Roles_Read": EndpointSecurityManager ReadOnlyOperator HelpDeskOperator IntuneRoleAdministrator;
     /// Create, change and delete roles, their assignments and scope tags.

@@ -53,7 +53,7 @@ pub fn control_document(data: &[u8]) {
         return;
     };
     let id = ObjectId::from_bytes([1; 16]);
-    let key = match kind % 10 {
+    let key = match kind % 11 {
         0 => Key::Settings,
         1 => Key::Connector(DEFENDER),
         2 => Key::Policy(id),
@@ -63,6 +63,7 @@ pub fn control_document(data: &[u8]) {
         6 => Key::ScopeTag(ScopeTagId(1)),
         7 => Key::RoleDefinition(id),
         8 => Key::RoleAssignment(id),
+        9 => Key::User(id),
         _ => Key::Device(DeviceId::from_bytes([1; 16])),
     };
     let handling = match verb & 0x80 {

@@ -18,6 +18,7 @@ use super::call::Call;
 use super::changes::{caller_of, change_by};
 use super::collection::{self, Collection};
 use super::error::GraphError;
+use super::user::user_of;
 use super::{body, states};
 use crate::backend::Device;
 use crate::odata::{Expand, Options, Select};
@@ -58,7 +59,8 @@ fn expanded(
             Ok(())
         }
         "users" => {
-            document.insert("users".to_owned(), json!([]));
+            let users = user_of(device, &call.control());
+            document.insert("users".to_owned(), users.into_iter().collect());
             Ok(())
         }
         _ => collection::no_expansion(document, expand),
@@ -85,7 +87,7 @@ pub(super) async fn find(call: &Call, id: &str) -> Result<Device, GraphError> {
 /// `GET managedDevices`.
 pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Response, GraphError> {
     call.require(Action::ReadDevices)?;
-    list::list(&call, query.as_deref()).await
+    list::list(&call, query.as_deref(), list::CONTEXT, None).await
 }
 
 /// `GET managedDevices/$count`.

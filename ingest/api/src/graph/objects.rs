@@ -235,7 +235,7 @@ fn no_expansion(
 }
 
 /// The document of an object as the API shows it.
-fn shown(call: &Call, control: &ControlPlane, key: Key) -> Option<Map<String, Value>> {
+pub(super) fn shown(call: &Call, control: &ControlPlane, key: Key) -> Option<Map<String, Value>> {
     let (object, etag) = control.object(call.tenant(), key)?;
     let mut document = document::of(&object, key, etag);
     // The ETag is a header: scripts send whole documents back.
@@ -357,7 +357,13 @@ fn changed(
     Ok(with_etag(response, call, control, key))
 }
 
-fn with_etag(mut response: Response, call: &Call, control: &ControlPlane, key: Key) -> Response {
+/// Adds the ETag of an object to a response.
+pub(super) fn with_etag(
+    mut response: Response,
+    call: &Call,
+    control: &ControlPlane,
+    key: Key,
+) -> Response {
     if let Some((_, etag)) = control.object(call.tenant(), key)
         && let Ok(etag) = HeaderValue::try_from(etag.to_string())
     {

@@ -14,7 +14,7 @@ use super::operation::{
 use super::own_types as own;
 use super::{
     assignments, audit, exports, groups, objects, schemas, settings, sign_in_codes, summaries,
-    tokens,
+    tokens, users,
 };
 
 /// Every operation.
@@ -22,6 +22,7 @@ pub(super) fn all() -> Vec<Operation> {
     let mut all = objects::operations();
     all.extend(policies_and_groups());
     all.extend(managed_devices());
+    all.extend(users::operations());
     all.extend(counts());
     all.extend(audit_events());
     all.extend(export_jobs());

@@ -171,6 +171,24 @@ pub(super) const GROUP: Schema = Schema {
     subtypes: &[],
 };
 
+/// `user`.
+pub(super) const USER: Schema = Schema {
+    name: "microsoft.graph.user",
+    properties: &[
+        usable("id", TEXT),
+        named("displayName"),
+        named("userPrincipalName"),
+        usable("accountEnabled", FLAG),
+        usable("mailNickname", TEXT),
+        named("mail"),
+        usable("givenName", TEXT),
+        usable("surname", TEXT),
+        usable("jobTitle", TEXT),
+        usable("department", TEXT),
+    ],
+    subtypes: &[],
+};
+
 /// `directoryObject`, as a member of a group.
 pub(super) const MEMBER: Schema = Schema {
     name: "microsoft.graph.directoryObject",

@@ -71,6 +71,7 @@ impl Graph {
 
 fn apply(fake: &Fake, change: Change) {
     let command = Command {
+        address: None,
         actor: Actor::Local,
         at: Timestamp::from_seconds(1_767_225_600),
         tenant: TenantIndex(0),

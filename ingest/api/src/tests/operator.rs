@@ -62,7 +62,7 @@ impl Operator {
         Self { gate, secret }
     }
 
-    /// Sends a request. Blanks in the path are encoded.
+    /// Sends a request. Blanks and quotes in the path are encoded.
     pub(super) async fn send(&self, method: &str, path: &str, body: &Value) -> Reply {
         let sent = match body {
             Value::Null => Body::empty(),
@@ -70,7 +70,7 @@ impl Operator {
         };
         let request = Request::builder()
             .method(method)
-            .uri(path.replace(' ', "%20"))
+            .uri(path.replace(' ', "%20").replace('"', "%22"))
             .header("host", HOST)
             .header("authorization", format!("Bearer {}", self.secret));
         let response = self.gate.answer(request.body(sent).unwrap()).await;

@@ -6,7 +6,7 @@ use crate::entry::Effect;
 use crate::limits::{
     ACCESSES_MAX, DEVICE_ACTIONS_MAX, ENTRIES_MAX, EXPORTS_RECORDED_MAX, FILTERS_MAX, GROUPS_MAX,
     MEMBERS_MAX, POLICIES_MAX, ROLE_ASSIGNMENTS_MAX, ROLE_DEFINITIONS_MAX, SCOPE_TAGS_MAX,
-    TENANTS_CREATED_MAX, TOKENS_MAX,
+    TENANTS_CREATED_MAX, TOKENS_MAX, USERS_MAX,
 };
 use crate::object::Key;
 use crate::state::ControlPlane;
@@ -22,6 +22,7 @@ impl ControlPlane {
             (Effect::Created { .. }, Key::Group(_)) => Some(("groups", GROUPS_MAX)),
             (Effect::Created { .. }, Key::Token(_)) => Some(("tokens", TOKENS_MAX)),
             (Effect::Created { .. }, Key::Filter(_)) => Some(("assignment filters", FILTERS_MAX)),
+            (Effect::Created { .. }, Key::User(_)) => Some(("users", USERS_MAX)),
             (Effect::Created { .. }, Key::ScopeTag(_)) => Some(("scope tags", SCOPE_TAGS_MAX)),
             (Effect::Created { .. }, Key::RoleDefinition(_)) => {
                 Some(("role definitions", ROLE_DEFINITIONS_MAX))

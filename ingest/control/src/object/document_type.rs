@@ -8,10 +8,12 @@ use serde_json::{Value as Json, json};
 use super::actions::{FOR_RULE, FOR_RULES, ScheduledActions};
 use super::assignments::{ASSIGNMENTS, Assignments};
 use super::requirements::Requirements;
+use super::user::COMPUTED_OF_USER;
 use super::writing::{COMPUTED, COMPUTED_OF_FILTER};
 use super::{
     COMPUTED_OF_DEVICE, Connector, DeviceProperties, FilterProperties, GroupIds, GroupProperties,
     PolicyProperties, RoleAssignmentProperties, RoleDefinition, ScopeTag, Subclass, TenantSettings,
+    User,
 };
 use crate::document::{ID_PATTERN, Properties, TYPE, document_schema, full_type, url_schema};
 use crate::limits::{MEMBERS_PER_COMMAND_MAX, TAGS_OF_OBJECT_MAX};
@@ -35,6 +37,8 @@ pub enum DocumentType {
     Group,
     /// What operators set on a device.
     Device,
+    /// A user.
+    User,
     /// An assignment filter.
     Filter,
     /// A scope tag.
@@ -55,6 +59,7 @@ impl DocumentType {
             Self::Policy(subclass) => subclass.name(),
             Self::Group => "group",
             Self::Device => "managedDevice",
+            Self::User => "user",
             Self::Filter => "deviceAndAppManagementAssignmentFilter",
             Self::ScopeTag => "roleScopeTag",
             Self::RoleDefinition => "deviceAndAppManagementRoleDefinition",
@@ -75,6 +80,7 @@ impl DocumentType {
             }
             Self::Group => GroupProperties::json_schemas(),
             Self::Device => DeviceProperties::json_schemas(),
+            Self::User => User::json_schemas(),
             Self::Filter => FilterProperties::json_schemas(),
             Self::ScopeTag => ScopeTag::json_schemas(),
             Self::RoleDefinition => RoleDefinition::json_schemas(),
@@ -94,6 +100,7 @@ impl DocumentType {
                 "mailNickname",
                 "securityEnabled",
             ],
+            Self::User => &["displayName", "userPrincipalName"],
             Self::Filter => &["displayName", "platform", "rule"],
             Self::ScopeTag | Self::RoleDefinition => &["displayName"],
             Self::RoleAssignment => &["displayName", "members", "roleDefinition@odata.bind"],
@@ -156,6 +163,7 @@ impl DocumentType {
         let computed = match self {
             Self::Filter => COMPUTED_OF_FILTER,
             Self::Device => COMPUTED_OF_DEVICE,
+            Self::User => COMPUTED_OF_USER,
             _ => COMPUTED,
         };
         // Ignored, so anything.

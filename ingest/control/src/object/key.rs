@@ -31,6 +31,8 @@ pub enum Key {
     RoleDefinition(ObjectId),
     /// A role assignment.
     RoleAssignment(ObjectId),
+    /// A user.
+    User(ObjectId),
 }
 
 impl Key {
@@ -49,6 +51,7 @@ impl Key {
             Self::ScopeTag(_) => "roleScopeTag",
             Self::RoleDefinition(_) => "deviceAndAppManagementRoleDefinition",
             Self::RoleAssignment(_) => "deviceAndAppManagementRoleAssignment",
+            Self::User(_) => "user",
         }
     }
 
@@ -63,7 +66,8 @@ impl Key {
             | Self::Token(id)
             | Self::Filter(id)
             | Self::RoleDefinition(id)
-            | Self::RoleAssignment(id) => Some(id),
+            | Self::RoleAssignment(id)
+            | Self::User(id) => Some(id),
             Self::Device(id) => Some(ObjectId::from_bytes(*id.as_bytes())),
         }
     }
@@ -91,6 +95,7 @@ impl Key {
             Self::ScopeTag(_) => 8,
             Self::RoleDefinition(_) => 9,
             Self::RoleAssignment(_) => 10,
+            Self::User(_) => 11,
         }
     }
 }
@@ -117,6 +122,7 @@ impl Stored for Key {
             8 => Self::ScopeTag(Stored::take(from)?),
             9 => Self::RoleDefinition(Stored::take(from)?),
             10 => Self::RoleAssignment(Stored::take(from)?),
+            11 => Self::User(Stored::take(from)?),
             _ => return Err(EntryError::Invalid("type of object")),
         })
     }

@@ -4,7 +4,8 @@ use muster_engine::Timestamp;
 
 use super::{
     AssignmentFilter, COMPUTED_OF_DEVICE, CompliancePolicy, Connector, DeviceProperties, Group,
-    Key, Object, RoleAssignment, RoleDefinition, ScopeTag, TenantObject, TenantSettings,
+    Key, Object, RoleAssignment, RoleDefinition, ScopeTag, TenantObject, TenantSettings, User,
+    user::COMPUTED_OF_USER,
 };
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::document::{Document, Handling, Properties, TYPE, full_type};
@@ -70,6 +71,7 @@ impl Key {
         let computed = match self {
             Self::Filter(_) => COMPUTED_OF_FILTER,
             Self::Device(_) => COMPUTED_OF_DEVICE,
+            Self::User(_) => COMPUTED_OF_USER,
             _ => COMPUTED,
         };
         let mut document = Document::new(properties, computed, handling);
@@ -144,6 +146,7 @@ impl Key {
                 let base = base!(Device).filter(|_| keeps).cloned();
                 Object::Device(DeviceProperties::read(&base.unwrap_or_default(), document))
             }
+            Self::User(_) => Object::User(User::written(base!(User), keeps, document)),
             Self::Token(_) => return None,
         })
     }
@@ -179,6 +182,7 @@ impl Key {
             Self::ScopeTag(_) => Object::ScopeTag(Stored::take(from)?),
             Self::RoleDefinition(_) => Object::RoleDefinition(Stored::take(from)?),
             Self::RoleAssignment(_) => Object::RoleAssignment(Stored::take(from)?),
+            Self::User(_) => Object::User(Stored::take(from)?),
         })
     }
 }

@@ -8,7 +8,7 @@ use super::ControlPlane;
 use crate::id::{ETag, ObjectId};
 use crate::object::{
     AssignmentFilter, CompliancePolicy, Connector, Group, Key, Object, RoleAssignment,
-    RoleDefinition, ScopeTag, ScopeTagId, SecretHash, Token,
+    RoleDefinition, ScopeTag, ScopeTagId, SecretHash, Token, User,
 };
 use crate::role::BuiltInRole;
 
@@ -36,6 +36,8 @@ lists! {
     groups: Group, ObjectId => Group;
     /// The tokens of a tenant, by id.
     tokens: Token, ObjectId => Token;
+    /// The users of a tenant whom operators have made, by id.
+    users: User, ObjectId => User;
     /// The assignment filters of a tenant, by id.
     filters: Filter, ObjectId => AssignmentFilter;
     /// The scope tags of a tenant, by id, without the built-in one.

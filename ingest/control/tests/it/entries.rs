@@ -119,6 +119,17 @@ fn access_log() -> Vec<Entry> {
                 "roleScopeTags@odata.bind": ["1"],
             }),
         ),
+        create(
+            &mut plane,
+            Key::User(id(5)),
+            json!({
+                "displayName": "D",
+                "userPrincipalName": "d@e",
+                "accountEnabled": false,
+                "mail": "m",
+                "passwordProfile": { "password": "secret" },
+            }),
+        ),
     ]
 }
 
@@ -131,7 +142,8 @@ fn the_bytes_of_objects_of_access_never_change() {
         )
     };
     let time = "00a8da769b010000";
-    let [filter, ring, role, assignment] = [1, 2, 3, 4].map(|number| id(number).to_string());
+    let [filter, ring, role, assignment, user] =
+        [1, 2, 3, 4, 5].map(|number| id(number).to_string());
     let rule = hex(b"device.model -eq 'L'");
     let action = hex(b"Microsoft.Intune_Audit_Read");
     let default = "01 00000000";
@@ -141,7 +153,9 @@ fn the_bytes_of_objects_of_access_never_change() {
         head(4) + &format!("09 {role} 00 0100 42 0000 0100 1b00 {action} 0000 {default}"),
         head(5) + &format!("03 {ring} 00 {time} 0600 52696e672031 0000 0400 72696e67 00 0000 00"),
         head(6) + &format!("0a {assignment} 00 0100 43 0000 01 {ring} 00 00 {role} 01 01000000"),
+        head(7) + &format!("0b {user} 00 0100 44 0300 644065 00 0000 0100 6d 0000 0000 0000 0000"),
     ];
+    assert_eq!(access_log().len(), golden.len());
     for (entry, golden) in access_log().iter().zip(golden) {
         assert_eq!(hex(&entry.encode()), golden.replace([' ', '-'], ""));
     }

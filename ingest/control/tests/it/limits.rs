@@ -3,7 +3,7 @@
 use muster_control::limits::{
     ACCESSES_MAX, DEVICE_ACTIONS_MAX, ENTRIES_MAX, EXPORTS_RECORDED_MAX, FAULTS_MAX, FILTERS_MAX,
     GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX, ROLE_ASSIGNMENTS_MAX,
-    ROLE_DEFINITIONS_MAX, SCOPE_TAGS_MAX, TENANTS_CREATED_MAX,
+    ROLE_DEFINITIONS_MAX, SCOPE_TAGS_MAX, TENANTS_CREATED_MAX, USERS_MAX,
 };
 use muster_control::{
     Access, AccessRecord, AccessText, BuiltInRole, Change, DeviceAction, Export, Key, ObjectId,
@@ -27,7 +27,8 @@ fn objects_of_a_tenant_are_bounded() {
         "members": [],
         "roleDefinition@odata.bind": BuiltInRole::Metrics.id().to_string(),
     });
-    let make_key: [fn(ObjectId) -> Key; 6] = [
+    let user = json!({ "displayName": "x", "userPrincipalName": "x@example.org" });
+    let make_key: [fn(ObjectId) -> Key; 7] = [
         Key::Policy,
         Key::Group,
         Key::Filter,
@@ -37,6 +38,7 @@ fn objects_of_a_tenant_are_bounded() {
             let [.., high, low] = *id.as_bytes();
             Key::ScopeTag(ScopeTagId(u32::from(u16::from_be_bytes([high, low])) + 1))
         },
+        Key::User,
     ];
     let kinds = [
         (policy, POLICIES_MAX),
@@ -45,6 +47,7 @@ fn objects_of_a_tenant_are_bounded() {
         (role.clone(), ROLE_DEFINITIONS_MAX),
         (assignment, ROLE_ASSIGNMENTS_MAX),
         (role, SCOPE_TAGS_MAX),
+        (user, USERS_MAX),
     ];
     for (key, (json, limit)) in make_key.into_iter().zip(kinds) {
         for number in 0..limit as u16 {

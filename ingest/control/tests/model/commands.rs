@@ -62,6 +62,7 @@ pub(crate) fn keys() -> Vec<Key> {
     keys.extend([0, 1, 2, 3].map(|number| Key::ScopeTag(ScopeTagId(number))));
     keys.push(Key::RoleDefinition(id(1)));
     keys.push(Key::RoleAssignment(id(1)));
+    keys.push(Key::User(id(1)));
     keys
 }
 
@@ -210,6 +211,7 @@ fn presence(name: &str, makes: bool) -> u8 {
     let required = [
         "@odata.type",
         "displayName",
+        "userPrincipalName",
         "mailEnabled",
         "mailNickname",
         "securityEnabled",
@@ -306,6 +308,7 @@ fn candidates(key: Key) -> Candidates {
         Key::Group(_) => group_candidates(),
         Key::Device(_) => of_a_device(),
         Key::Token(_) => Vec::new(),
+        Key::User(_) => user_candidates(),
         Key::Filter(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
             access_candidates(key)
         }
@@ -322,6 +325,28 @@ fn candidates(key: Key) -> Candidates {
     candidates.push(("members@odata.context", some.clone()));
     candidates.push(("lastModifiedDateTime", some));
     candidates
+}
+
+fn user_candidates() -> Candidates {
+    let names = [
+        "ada@example.org",
+        "Ada@Example.org",
+        "bob@example.org",
+        "ada",
+    ];
+    vec![
+        ("displayName", vec![json!("Ada"), json!("Bob"), json!("")]),
+        ("userPrincipalName", names.map(Value::from).to_vec()),
+        (
+            "accountEnabled",
+            vec![json!(true), json!(false), json!("true")],
+        ),
+        (
+            "department",
+            vec![json!("x"), json!(""), Value::Null, json!(5)],
+        ),
+        ("passwordProfile", vec![json!({ "password": "secret" })]),
+    ]
 }
 
 fn group_candidates() -> Candidates {

@@ -261,6 +261,31 @@ fn of_a_device() -> Vec<Property> {
     ]
 }
 
+fn of_a_user() -> Vec<Property> {
+    let nullable: fn(&Value) -> _ = |value| match value {
+        value if *value == json!("") => Some(Value::Null),
+        value => (value.is_null() || value.is_string()).then(|| value.clone()),
+    };
+    let mut all: Vec<Property> = vec![
+        ("displayName", Value::Null, name),
+        ("userPrincipalName", Value::Null, |value| {
+            value.as_str()?.contains('@').then(|| value.clone())
+        }),
+        ("accountEnabled", json!(true), flag),
+    ];
+    for name in [
+        "mailNickname",
+        "mail",
+        "givenName",
+        "surname",
+        "jobTitle",
+        "department",
+    ] {
+        all.push((name, Value::Null, nullable));
+    }
+    all
+}
+
 fn properties(key: Key) -> Vec<Property> {
     match key {
         Key::Settings => vec![
@@ -321,6 +346,7 @@ fn properties(key: Key) -> Vec<Property> {
         ],
         Key::Device(_) => of_a_device(),
         Key::Token(_) => Vec::new(),
+        Key::User(_) => of_a_user(),
         Key::Filter(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
             access_properties(key)
         }
@@ -443,6 +469,7 @@ fn initial(key: Key) -> Properties {
         Key::ScopeTag(_) => "roleScopeTag",
         Key::RoleDefinition(_) => "deviceAndAppManagementRoleDefinition",
         Key::RoleAssignment(_) => "deviceAndAppManagementRoleAssignment",
+        Key::User(_) => "user",
     };
     let mut document = Properties::new();
     document.insert(
@@ -1140,6 +1167,9 @@ fn merged(
         }
     }
     check_consistency(key, has, sent, &document, &mut faults);
+    if let Key::User(_) = key {
+        known.push("passwordProfile");
+    }
     if let Key::RoleAssignment(_) = key {
         known.extend(["roleDefinition@odata.bind", "roleScopeTags@odata.bind"]);
         read_bindings(keeps && has.is_some(), sent, &mut document, &mut faults);
@@ -1196,6 +1226,12 @@ fn check_consistency(
         && has["platform"] != document["platform"]
     {
         faults.insert(("platform".to_owned(), "unchangeable"));
+    }
+    if let (Key::User(_), Some(has)) = (key, has) {
+        let name = |of: &Properties| of["userPrincipalName"].to_string().to_lowercase();
+        if name(has) != name(document) {
+            faults.insert(("userPrincipalName".to_owned(), "unchangeable"));
+        }
     }
     if let Key::Group(_) = key {
         let is_dynamic = document["groupTypes"] != json!([]);
@@ -1334,6 +1370,7 @@ fn required(key: Key, name: &str) -> bool {
         Key::Tenant => name == "name",
         Key::Filter(_) => ["displayName", "platform", "rule"].contains(&name),
         Key::RoleAssignment(_) => ["displayName", "members"].contains(&name),
+        Key::User(_) => ["displayName", "userPrincipalName"].contains(&name),
         _ => name == "displayName",
     }
 }

@@ -10,6 +10,7 @@ mod commands;
 mod counting;
 mod deferred_deletion;
 mod devices;
+mod directory;
 mod durability;
 mod floods;
 mod graph;

@@ -8,7 +8,7 @@ use muster_engine::{SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
 
 /// What operators send, each with the bytes that select object and verb.
-const DOCUMENTS: [(u8, &str); 11] = [
+const DOCUMENTS: [(u8, &str); 12] = [
     (0, r#"{"secureByDefault":true,"sensorInactiveDays":9}"#),
     (
         1,
@@ -49,8 +49,13 @@ const DOCUMENTS: [(u8, &str); 11] = [
         "membershipRuleProcessingState":"On"}"#,
     ),
     (
-        9,
+        10,
         r#"{"notes":"spare","managedDeviceOwnerType":"company","deviceName":"ignored"}"#,
+    ),
+    (
+        9,
+        r#"{"displayName":"Ada","userPrincipalName":"ada@example.org","accountEnabled":true,
+        "passwordProfile":{"password":"x"}}"#,
     ),
 ];
 
@@ -94,6 +99,7 @@ fn changes() -> Vec<Change> {
         Key::ScopeTag(ScopeTagId(1)),
         Key::RoleDefinition(policy),
         Key::RoleAssignment(policy),
+        Key::User(policy),
     ];
     let keys = [
         Key::Settings,

@@ -228,15 +228,22 @@ fn facets_of(word: FacetWord) -> Facets {
     Facets::from_word(word).expect("the words of devices are those of facets")
 }
 
-/// `GET managedDevices`.
+/// `GET managedDevices`, or a part of the list under another context.
 pub(in crate::graph) async fn list(
     call: &Call,
     query: Option<&str>,
+    context: &str,
+    of: Option<Filter>,
 ) -> Result<Response, GraphError> {
     let options = options(query)?;
     let select = Select::new(&options.select, &SCHEMA)?;
-    let query = Query::new(call, conditions(&options, &SCHEMA)?);
-    let links = Links::new(call, &options, CONTEXT);
+    let asked = conditions(&options, &SCHEMA)?;
+    let filter = match (of, asked) {
+        (Some(of), Some(asked)) => Some(Filter::All(vec![of, asked])),
+        (of, asked) => of.or(asked),
+    };
+    let query = Query::new(call, filter);
+    let links = Links::new(call, &options, context);
     let payload = links.payload()?;
     let skip = payload.as_ref().map_or(options.skip, |_| 0);
     let count = if options.count && payload.is_none() {
@@ -267,7 +274,7 @@ pub(in crate::graph) async fn list(
         page.push(super::document(call, device, &select, &options)?);
     }
     let count = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-    Ok(answer(call, CONTEXT, page, count, next, None))
+    Ok(answer(call, context, page, count, next, None))
 }
 
 async fn by_position(

@@ -9,6 +9,7 @@ use muster_wire::{Flags, Owner, Platform};
 use serde_json::{Map, Value as Json};
 
 use crate::backend::Device;
+use crate::graph::user::user_id;
 use crate::odata::{Kind, Members, Property, Row, Schema, Value, ticks_from_seconds};
 use crate::times::{self, NEVER};
 
@@ -135,7 +136,7 @@ macro_rules! properties {
 
 properties! {
     "id" Kind::Text, [filterable orderable] => |row| Value::Guid(row.device.record.device_id.to_bytes());
-    "userId" Kind::Text, [filterable] => |_| Value::Null;
+    "userId" Kind::Text, [filterable] => |row| row.user_id();
     "deviceName" Kind::Text, [filterable orderable searchable] => |row| row.name();
     "managedDeviceOwnerType" Kind::Enum(&OWNER), [filterable orderable] => |row| Value::Member(row.owner().index() as u8);
     "managementState" Kind::Enum(&MANAGEMENT), [filterable orderable] => |_| Value::Member(0);
@@ -208,6 +209,15 @@ impl<'a> DeviceRow<'a> {
         match self.text(|known| &known.device_name) {
             Value::Null => Value::Guid(self.device.record.device_id.to_bytes()),
             name => name,
+        }
+    }
+
+    /// The id of the user whom the inventory names.
+    fn user_id(&self) -> Value<'a> {
+        let tenant = self.device.record.tenant;
+        match self.text(|known| &known.user_principal_name) {
+            Value::Text(name) => Value::Guid(*user_id(tenant, name).as_bytes()),
+            _ => Value::Null,
         }
     }
 
