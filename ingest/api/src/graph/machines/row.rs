@@ -11,8 +11,8 @@ use crate::backend::Device;
 use crate::graph::devices::row::{Formatted, Projection, json};
 use crate::odata::{Element, Kind, Members, Property, Row, Schema, Value, ticks_from_seconds};
 
-/// `healthStatus`, in the order of [`muster_engine::SensorState::index`] after the state of a sensor that was never onboarded, which
-/// is null.
+/// `healthStatus`, in the order of [`muster_engine::SensorState::index`] after the state of a sensor that was never
+/// onboarded, which is null.
 const HEALTH: Members = Members::new(&[
     "Inactive",
     "NoSensorDataImpairedCommunication",
