@@ -3,7 +3,7 @@
 //! The length of a text or list comes before it and is checked before anything is allocated. Bounded by the limits of
 //! the values.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use muster_engine::{Revision, TenantIndex, Timestamp};
 use muster_wire::DeviceId;

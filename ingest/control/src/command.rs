@@ -1,6 +1,6 @@
 //! A command of an operator, and why one is refused.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use muster_engine::{SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;

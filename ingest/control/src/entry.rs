@@ -4,7 +4,7 @@
 //! The encoding is canonical: equal entries have equal bytes, and any other bytes are refused. At most 80 KB, which
 //! follows from the limits of the values; usually below 1 KB.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
