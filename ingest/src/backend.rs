@@ -24,8 +24,8 @@ use std::time::Duration;
 use crossbeam::channel::Sender;
 use muster_api::{
     AccessCounters, Answer, ApiError, AuditVerification, Backend, Caller, Cell, Changed, Changes,
-    Clock, ClockMove, ClockStep, ConnectionCounters, Device, DeviceChange, Matches, Position,
-    Readiness, Recount, Session, Sessions, TooOld,
+    Clock, ClockMove, ClockStep, ConnectionCounters, Device, DeviceChange, IssuerCounters, Matches,
+    Position, Readiness, Recount, Session, Sessions, TooOld,
 };
 use muster_control::{AccessRecord, Change, ControlPlane, ObjectId, PinnedHead, Scope};
 use muster_engine::{PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex, Timestamp};
@@ -75,6 +75,8 @@ pub(crate) struct Context {
     pub(crate) started_at: Timestamp,
     /// The memory bound of the configuration.
     pub(crate) memory_bound_bytes: u64,
+    /// What is counted about the issuers of tokens.
+    pub(crate) issuers: Arc<IssuerCounters>,
     /// The service time.
     pub(crate) clock: Arc<SteeredTime>,
 }

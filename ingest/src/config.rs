@@ -10,6 +10,7 @@
 
 mod api;
 mod fault;
+mod issuers;
 mod key;
 mod listen;
 mod log;
@@ -29,6 +30,7 @@ use serde::Serialize;
 
 pub use api::ApiConfig;
 pub use fault::{ConfigFault, ConfigFaults};
+pub use issuers::IssuerConfig;
 pub use key::KeyRow;
 pub(crate) use listen::GATEWAY_RECEIVE_WINDOW;
 pub use listen::ListenConfig;

@@ -9,8 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use muster_api::{CONNECTIONS_MAX, DOWNLOADS_MAX, EXPORT_JOBS_MAX, GRAPH_CONNECTIONS_MAX};
 
-/// Standard streams, listening sockets, the epoll instances of the runtimes, and files that are open briefly, such as
-/// `/proc` during a scrape. An idle server has 20.
+/// Standard streams, listening sockets, the epoll instances of the runtimes, a connection to each issuer (at most 16), and
+/// files that are open briefly, such as `/proc` during a scrape. An idle server has 20.
 const PROCESS: u64 = 64;
 
 /// The standard streams, which [`PROCESS`] includes.

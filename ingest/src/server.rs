@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_api::{Backend, Gate};
+use muster_api::{Backend, Gate, IssuerCounters};
 use muster_engine::{ShardLimits, ShardMap, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
 use tokio::sync::oneshot;
@@ -179,7 +179,9 @@ pub fn run(
 
     let tenants = context.tenants.count();
     let control = control_service(&config, &parts, &store, rules, &context);
-    let backend = backend(&config, &parts, &store, control, started_at, memory.bytes());
+    let issuers = api.as_ref().map(ApiServer::issuers).unwrap_or_default();
+    let about = (started_at, memory.bytes(), issuers);
+    let backend = backend(&config, &parts, &store, control, about);
     let drain = signals.listen()?;
     parts.phase.advance(Phase::Serving);
     if let Some(api) = &api {
@@ -331,8 +333,7 @@ fn backend(
     parts: &Parts,
     store: &Arc<Store>,
     control: ControlService,
-    started_at: Timestamp,
-    memory_bound_bytes: u64,
+    (started_at, memory_bound_bytes, issuers): (Timestamp, u64, Arc<IssuerCounters>),
 ) -> Arc<ServerBackend> {
     Arc::new(ServerBackend::new(backend::Context {
         phase: parts.phase.clone(),
@@ -348,6 +349,7 @@ fn backend(
         backup_directory: config.store.backup_directory.clone(),
         started_at,
         memory_bound_bytes,
+        issuers,
         clock: Arc::clone(&parts.time),
     }))
 }

@@ -138,10 +138,15 @@ fn of_access(entry: &Entry, access: &Access) -> Value {
     whole(entry, "Other", activity, result, resource)
 }
 
-/// Tokens are service principals; only what comes through the operations endpoint is by a person.
+/// Tokens are service principals; users of issuers are persons, and so is who uses the operations endpoint.
 fn actor(entry: &Entry) -> Value {
+    let mut user_id = None;
     let (kind, user, service, id) = match &entry.actor {
         Actor::Local => ("ItPro", Some(entry.actor.name()), None, None),
+        Actor::User { id, name, .. } => {
+            user_id = Some(id.as_str());
+            ("ItPro", Some(name.as_str()), None, None)
+        }
         Actor::Token { id, name } => {
             let name = Some(name.as_str());
             ("Application", None, name, Some(id.to_string()))
@@ -155,7 +160,7 @@ fn actor(entry: &Entry) -> Value {
         "userPrincipalName": user,
         "servicePrincipalName": service,
         "ipAddress": entry.address.map(|address| address.to_string()),
-        "userId": null,
+        "userId": user_id,
     })
 }
 

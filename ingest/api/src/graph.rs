@@ -25,6 +25,7 @@ mod error;
 mod exports;
 mod failures;
 mod groups;
+mod identity;
 mod jobs;
 mod listen;
 mod machines;
@@ -62,6 +63,7 @@ pub use self::jobs::JOBS_MAX as EXPORT_JOBS_MAX;
 pub use self::listen::{CONNECTIONS_MAX as GRAPH_CONNECTIONS_MAX, serve as serve_graph};
 use crate::backend::Backend;
 use crate::odata::TokenKey;
+use crate::oidc::Issuers;
 
 use self::route::Routers;
 use self::state::GraphApi;
@@ -84,6 +86,8 @@ pub struct GraphOptions {
     pub names: ServerNames,
     /// Authenticates the tokens in links. Stays the same over restarts, so links do too.
     pub link_secret: LinkSecret,
+    /// The issuers whose users may use the API. Their keys are kept by [`Issuers::keep_keys`].
+    pub issuers: Arc<Issuers>,
 }
 
 /// An API that is open.
@@ -105,7 +109,12 @@ impl GraphGate {
         self.0.get_or_init(|| {
             let tokens = TokenKey::new(&options.link_secret.0);
             Open {
-                api: Arc::new(GraphApi::new(backend, options.names, tokens)),
+                api: Arc::new(GraphApi::new(
+                    backend,
+                    options.names,
+                    tokens,
+                    options.issuers,
+                )),
                 routers: Routers {
                     resources: operations::router(),
                     defender: machines::routes(),

@@ -22,6 +22,7 @@ mod guard;
 mod listen;
 mod metrics;
 pub mod odata;
+mod oidc;
 mod once_per_cause;
 mod parameters;
 mod policy;
@@ -63,6 +64,7 @@ pub use graph::{
     DOWNLOADS_MAX, EXPORT_JOBS_MAX, GRAPH_BODY_BYTES_MAX, GRAPH_CONNECTIONS_MAX, GraphGate,
     GraphOptions, LinkSecret, ServerNames, csv_cell, serve_graph,
 };
+pub use oidc::{ISSUERS_MAX, IssuerCounters, IssuerSettings, Issuers, TokenRefusal, check_issuer};
 pub use once_per_cause::OncePerCause;
 pub use secrets::{TokenRequest, VALID_DAYS_DEFAULT, VALID_DAYS_MAX, new_secret};
 pub use sessions::LIMIT_MAX as SESSIONS_LISTED_MAX;

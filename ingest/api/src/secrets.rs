@@ -9,7 +9,7 @@ use muster_engine::{TenantIndex, Timestamp};
 use serde_json::Value;
 
 /// The prefix of every secret, by which scanners for leaked secrets recognize one.
-const PREFIX: &str = "muster_";
+pub(crate) const PREFIX: &str = "muster_";
 
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;

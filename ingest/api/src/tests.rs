@@ -6,6 +6,7 @@ mod documents;
 mod errors;
 mod fixture;
 mod groups;
+mod issued_tokens;
 mod machines;
 mod openapi;
 mod operator;

@@ -2,7 +2,7 @@
 
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::id::ObjectId;
-use crate::value::DisplayName;
+use crate::value::{DisplayName, IssuerUrl, UserId};
 
 /// Who sends a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,15 @@ pub enum Actor {
         /// The name of the token.
         name: DisplayName,
     },
+    /// A user, with a token of an issuer of OpenID Connect.
+    User {
+        /// The URL of the issuer, without which the id is not unique.
+        issuer: IssuerUrl,
+        /// The id of the user at the issuer.
+        id: UserId,
+        /// The name of the user.
+        name: DisplayName,
+    },
 }
 
 impl Actor {
@@ -24,7 +33,7 @@ impl Actor {
     pub fn name(&self) -> &str {
         match self {
             Self::Local => "local",
-            Self::Token { name, .. } => name.as_str(),
+            Self::Token { name, .. } | Self::User { name, .. } => name.as_str(),
         }
     }
 }
@@ -38,6 +47,12 @@ impl Stored for Actor {
                 id.put(into);
                 name.put(into);
             }
+            Self::User { issuer, id, name } => {
+                2_u8.put(into);
+                issuer.put(into);
+                id.put(into);
+                name.put(into);
+            }
         }
     }
 
@@ -45,6 +60,11 @@ impl Stored for Actor {
         Ok(match u8::take(from)? {
             0 => Self::Local,
             1 => Self::Token {
+                id: Stored::take(from)?,
+                name: Stored::take(from)?,
+            },
+            2 => Self::User {
+                issuer: Stored::take(from)?,
                 id: Stored::take(from)?,
                 name: Stored::take(from)?,
             },

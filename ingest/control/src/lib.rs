@@ -55,4 +55,6 @@ pub use object::{
 pub use reference::reference;
 pub use role::{Action, BuiltInRole};
 pub use state::{Contradiction, ControlPlane};
-pub use value::{Description, DisplayName, Number, SecurityLevel, Text, whole_number};
+pub use value::{
+    Description, DisplayName, IssuerUrl, Number, SecurityLevel, Text, UserId, whole_number,
+};

@@ -52,6 +52,12 @@ pub const ACCESS_TEXT_MAX: usize = 512;
 /// Characters of a display name, as in Graph.
 pub const DISPLAY_NAME_MAX: usize = 256;
 
+/// Characters of the URL of an issuer of OpenID Connect.
+pub const ISSUER_URL_MAX: usize = 512;
+
+/// Characters of the id of a user at its issuer, as in OpenID Connect.
+pub const USER_ID_MAX: usize = 255;
+
 /// Characters of the notes on a device.
 pub const NOTES_MAX: usize = 1_000;
 

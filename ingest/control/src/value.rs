@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::bytes::{EntryError, Reader, Stored, put_text};
 use crate::id::{ObjectId, ObjectIdError};
-use crate::limits::{DESCRIPTION_MAX, DISPLAY_NAME_MAX};
+use crate::limits::{DESCRIPTION_MAX, DISPLAY_NAME_MAX, ISSUER_URL_MAX, USER_ID_MAX};
 
 /// A type that properties have.
 pub(crate) trait Value: Stored + Clone {
@@ -35,6 +35,12 @@ pub struct Text<const MIN: usize, const MAX: usize>(Box<str>);
 
 /// The name of an object.
 pub type DisplayName = Text<1, DISPLAY_NAME_MAX>;
+
+/// The URL of an issuer of OpenID Connect.
+pub type IssuerUrl = Text<1, ISSUER_URL_MAX>;
+
+/// The id of a user at its issuer.
+pub type UserId = Text<1, USER_ID_MAX>;
 
 /// The description of an object; empty if there is none.
 pub type Description = Text<0, DESCRIPTION_MAX>;

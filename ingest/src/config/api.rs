@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::issuers::IssuerConfig;
 use super::key::{Flag, Key, KeyRow, Optional, Text};
 use super::reader::Section;
 use super::{file_path, socket_address};
@@ -20,6 +21,8 @@ pub struct ApiConfig {
     pub certificate: Option<PathBuf>,
     /// The private key of its certificate; that of the QUIC endpoint if unset.
     pub key: Option<PathBuf>,
+    /// The issuers of OpenID Connect whose users may use it.
+    pub issuers: Vec<IssuerConfig>,
 }
 
 const ENABLED: Key<Flag> = Key {
@@ -35,7 +38,7 @@ const ADDRESS: Key<Text<SocketAddr>> = Key {
         allowed: "an IP address and a port, like \"0.0.0.0:7443\" or \"[::]:7443\"",
         parse: socket_address,
     },
-    meaning: "TCP address of the operators' API in the shape of Microsoft Graph, over HTTPS. Every request needs a token (`muster token create`). Port 0 binds a free port, which is logged.",
+    meaning: "TCP address of the operators' API in the shape of Microsoft Graph, over HTTPS. Every request needs a token, of Muster (`muster token create`) or of an issuer (`[[api.issuers]]`). Port 0 binds a free port, which is logged.",
 };
 
 const CERTIFICATE: Key<Optional<PathBuf>> = Key {
@@ -58,7 +61,9 @@ const KEY: Key<Optional<PathBuf>> = Key {
 
 impl ApiConfig {
     pub(super) fn rows() -> Vec<KeyRow> {
-        vec![ENABLED.row(), ADDRESS.row(), CERTIFICATE.row(), KEY.row()]
+        let mut rows = vec![ENABLED.row(), ADDRESS.row(), CERTIFICATE.row(), KEY.row()];
+        rows.extend(IssuerConfig::rows());
+        rows
     }
 
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
@@ -68,6 +73,7 @@ impl ApiConfig {
             address: section.read(&ADDRESS),
             certificate: section.read(&CERTIFICATE).map(|path| base.join(path)),
             key: section.read(&KEY).map(|path| base.join(path)),
+            issuers: IssuerConfig::read_all(&mut section),
         };
         if config.certificate.is_some() != config.key.is_some() {
             let message = "api.certificate and api.key belong together: set both, or neither";

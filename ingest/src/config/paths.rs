@@ -35,6 +35,13 @@ pub(super) fn faults(config: &Config) -> Vec<ConfigFault> {
             faults.push(fault(key, inside(path, data)));
         }
     }
+    for issuer in &config.api.issuers {
+        if let Some(path) = &issuer.ca
+            && is_inside(path, data).unwrap_or(false)
+        {
+            faults.push(fault("api.issuers.ca", inside(path, data)));
+        }
+    }
     if let Some(path) = &store.backup_directory {
         let key = "store.backup_directory";
         match is_inside(path, data) {

@@ -129,6 +129,39 @@ impl<'r, 't> Section<'r, 't> {
         Section::new(self.reader, prefix, table)
     }
 
+    /// Reads each table of a list of tables; none if it is not set.
+    pub(super) fn sections<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(Section<'_, 't>) -> T,
+    ) -> Vec<T> {
+        let elements = match self.take(name) {
+            Some(DeValue::Array(elements)) => elements,
+            Some(other) => {
+                let message = format!("expected a list of tables, found {}", other.type_str());
+                self.note(name, message);
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let prefix = format!("{}{name}.", self.prefix);
+        let mut all = Vec::new();
+        for element in elements {
+            match element.into_inner() {
+                DeValue::Table(table) => {
+                    all.push(read(Section::new(self.reader, prefix.clone(), table)));
+                }
+                other => {
+                    self.note(
+                        name,
+                        format!("expected a table, found {}", other.type_str()),
+                    );
+                }
+            }
+        }
+        all
+    }
+
     /// Reports an error of the key `name` of this section, on its line if it is set.
     pub(super) fn note(&mut self, name: &'static str, message: String) {
         let line = self.lines.get(name).copied();

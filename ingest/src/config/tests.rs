@@ -224,3 +224,95 @@ proptest::proptest! {
         let _ = parse(&text);
     }
 }
+
+/// An issuer, with `from` replaced by `to`.
+fn issuer(from: &str, to: &str) -> String {
+    let text = "[[api.issuers]]\nissuer = \"https://login.example.test\"\naudience = \"muster\"\n\
+        tenant = \"contoso\"\nroles = { \"a.b\" = \"Administrator\" }\n";
+    let replaced = text.replace(from, to);
+    assert!(from.is_empty() || replaced != text);
+    replaced
+}
+
+#[test]
+fn issuers_are_read_with_their_defaults() {
+    let other = issuer("\"muster\"", "\"other\"\nca = \"pki/ca.pem\"");
+    let config = parse(&format!("{MINIMAL}\n{}{other}", issuer("", ""))).unwrap();
+    let [first, second] = config.api.issuers.as_slice() else {
+        panic!("{:?}", config.api.issuers);
+    };
+    assert_eq!(first.claim, "roles");
+    assert_eq!(first.name_claim, "preferred_username");
+    assert_eq!(first.roles["a.b"], "Administrator");
+    assert_eq!(first.ca, None);
+    assert_eq!(second.ca, Some(PathBuf::from("/srv/muster/pki/ca.pem")));
+    assert_eq!(
+        Config::parse(&config.to_toml(), Path::new("/elsewhere")).unwrap(),
+        config
+    );
+}
+
+#[test]
+fn a_wrong_issuer_is_refused_with_its_line() {
+    for (from, to, expected) in [
+        (
+            "https:",
+            "http:",
+            "line 10: api.issuers.issuer: it must be an https URL",
+        ),
+        (
+            "\"https://login.example.test\"",
+            "\"login\"",
+            "api.issuers.issuer: ",
+        ),
+        (
+            "issuer = \"https://login.example.test\"\n",
+            "",
+            "api.issuers.issuer: missing",
+        ),
+        (
+            "audience = \"muster\"\n",
+            "",
+            "api.issuers.audience: missing",
+        ),
+        ("\"muster\"", "\"\"", "api.issuers.audience: it is empty"),
+        ("tenant = \"contoso\"\n", "", "api.issuers.tenant: missing"),
+        ("\"contoso\"", "\"no/tenant\"", "api.issuers.tenant: "),
+        ("roles = {", "rolls = {", "api.issuers.roles: missing"),
+        (
+            "{ \"a.b\" = \"Administrator\" }",
+            "{}",
+            "api.issuers.roles: it has 0 pairs",
+        ),
+        (
+            "\"Administrator\"",
+            "7",
+            "\"a.b\": expected string, found integer",
+        ),
+        (
+            "{ \"a.b\" = \"Administrator\" }",
+            "\"Administrator\"",
+            "expected table",
+        ),
+    ] {
+        let found = faults(&format!("{MINIMAL}\n{}", issuer(from, to)));
+        let is_listed = found.iter().any(|line| line.contains(expected));
+        assert!(is_listed, "{expected}: {found:#?}");
+    }
+    let twice = format!("{MINIMAL}\n{}", issuer("", "").repeat(2));
+    assert!(faults(&twice)[0].contains("twice"));
+    let many = (0..17).map(|number| issuer("\"muster\"", &format!("\"{number}\"")));
+    let many = format!("{MINIMAL}\n{}", many.collect::<String>());
+    assert!(faults(&many)[0].contains("17 issuers; at most 16"));
+    for wrong in [
+        "issuers = 7",
+        "issuers = [7]",
+        "[api.issuers]\nissuer = \"x\"",
+    ] {
+        let text = match wrong.strip_prefix('[') {
+            Some(_) => wrong.to_owned(),
+            None => format!("[api]\n{wrong}"),
+        };
+        assert!(faults(&format!("{MINIMAL}\n{text}"))[0].contains("expected a"));
+    }
+}

@@ -15,7 +15,7 @@ use muster_wire::ALPN;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// The certificate files of the listener.
@@ -64,6 +64,14 @@ pub enum TlsError {
         /// The error of rustls.
         source: rustls::Error,
     },
+    /// The system trusts no certificate authority.
+    #[error(
+        "found no certificate authority that the system trusts: {problem}; install ca-certificates or set api.issuers.ca"
+    )]
+    NoSystemRoots {
+        /// The cause.
+        problem: String,
+    },
     /// The crypto provider does not support TLS 1.3: a build error.
     #[error("the crypto provider does not support TLS 1.3: {0}")]
     Provider(rustls::Error),
@@ -74,7 +82,7 @@ pub fn server_config(files: &ServerTls) -> Result<ServerConfig, TlsError> {
     let chain = certificates("listen.certificate", &files.certificate)?;
     let key = private_key("listen.key", &files.key)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let roots = Arc::new(client_roots(&files.client_ca)?);
+    let roots = Arc::new(roots("listen.client_ca", &files.client_ca)?);
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
         .build()
         .map_err(|error| unusable("listen.client_ca", &files.client_ca, "certificate", &error))?;
@@ -116,6 +124,34 @@ pub fn api_config(certificate: &Path, key: &Path) -> Result<(ServerConfig, Vec<S
     Ok((config, names))
 }
 
+/// The TLS configuration of a client of an issuer of OpenID Connect, whose server must have a certificate of an
+/// authority in the file, or of one that the system trusts.
+pub fn issuer_config(ca: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    let roots = match ca {
+        Some(file) => roots("api.issuers.ca", file)?,
+        None => system_roots()?,
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(TlsError::Provider)?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    // Systems also trust certificates that rustls cannot parse; an issuer that needs one is not reached.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let problem = found.errors.first().map(ToString::to_string);
+        return Err(TlsError::NoSystemRoots {
+            problem: problem.unwrap_or_else(|| "none is installed".to_owned()),
+        });
+    }
+    Ok(roots)
+}
+
 /// The host names and addresses of a certificate, in lower case.
 fn names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
@@ -155,12 +191,12 @@ fn derived(files: &ServerTls, purpose: &[u8]) -> Result<[u8; 32], TlsError> {
     Ok(secret)
 }
 
-fn client_roots(file: &Path) -> Result<RootCertStore, TlsError> {
+fn roots(key: &'static str, file: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates("listen.client_ca", file)? {
+    for certificate in certificates(key, file)? {
         roots
             .add(certificate)
-            .map_err(|error| unusable("listen.client_ca", file, "certificate", &error))?;
+            .map_err(|error| unusable(key, file, "certificate", &error))?;
     }
     Ok(roots)
 }

@@ -7,7 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use muster_api::{Backend, GraphGate, GraphOptions, LinkSecret, ServerNames, serve_graph};
+use muster_api::{
+    Backend, GraphGate, GraphOptions, IssuerCounters, IssuerSettings, Issuers, LinkSecret,
+    ServerNames, serve_graph,
+};
 use tokio::sync::oneshot;
 
 use super::addresses::bind_tcp;
@@ -22,6 +25,8 @@ pub struct ApiTls {
     pub names: Vec<String>,
     /// Authenticates the tokens in links.
     pub link_secret: LinkSecret,
+    /// The issuers of OpenID Connect whose users may use it.
+    pub issuers: Vec<IssuerSettings>,
 }
 
 /// The API of a server.
@@ -32,6 +37,7 @@ pub(super) struct ApiServer {
     gate: Arc<GraphGate>,
     names: Vec<String>,
     link_secret: LinkSecret,
+    issuers: Arc<Issuers>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -51,27 +57,43 @@ pub(super) fn start(
     let gate = Arc::new(GraphGate::default());
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move { drop(stopped.await) };
+    let issuers = Arc::new(Issuers::new(tls.issuers));
+    let keys = Arc::clone(&issuers).keep_keys();
     let serving = serve_graph(listener, Arc::new(tls.config), Arc::clone(&gate), stopped);
-    let thread = serve_on_thread("api", serving)?;
+    let thread = serve_on_thread("api", async move {
+        // Ends with the runtime.
+        tokio::spawn(keys);
+        serving.await
+    })?;
     Ok(Some(ApiServer {
         address: bound,
         gate,
         names: tls.names,
         link_secret: tls.link_secret,
+        issuers,
         stop,
         thread,
     }))
 }
 
 impl ApiServer {
+    /// What is counted about its issuers.
+    pub(super) fn issuers(&self) -> Arc<IssuerCounters> {
+        self.issuers.counters()
+    }
+
     /// Opens the API once the server has recovered.
     pub(super) fn open(&self, backend: Arc<dyn Backend>) {
         let names = ServerNames {
             own: self.names.clone(),
             default: self.address.to_string(),
         };
-        let link_secret = self.link_secret;
-        self.gate.open(backend, GraphOptions { names, link_secret });
+        let options = GraphOptions {
+            names,
+            link_secret: self.link_secret,
+            issuers: Arc::clone(&self.issuers),
+        };
+        self.gate.open(backend, options);
     }
 
     /// Stops it; requests in progress may take a few seconds longer.

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, Request};
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use super::auth::authenticate;
 use super::error::GraphError;
+use super::identity::authenticate;
 use super::path::Version;
 use super::route::{Routers, call_of, route, unknown_path};
 use super::state::GraphApi;
@@ -84,11 +84,15 @@ async fn admit(
         let address = recording::peer(request.extensions());
         return downloads::download(api, file, request.uri().query(), address);
     }
-    let now = api.backend.clock().time;
-    let (control, address) = (api.backend.control(), recording::peer(request.extensions()));
-    let mut principal = authenticate(request.headers(), &control, now).inspect_err(|_| {
-        recording::refused_unknown(api, request.headers(), &control, address);
-    })?;
+    let address = recording::peer(request.extensions());
+    let mut principal = authenticate(api, request.headers())
+        .await
+        .inspect_err(|error| {
+            if error.status == StatusCode::UNAUTHORIZED {
+                let control = api.backend.control();
+                recording::refused_unknown(api, request.headers(), &control, address);
+            }
+        })?;
     principal.address = address;
     let permit = api.permits.take(&principal)?;
     let permit = (permit, api.request_permit().await?);

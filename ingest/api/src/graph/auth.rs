@@ -1,8 +1,8 @@
 //! Who sends a request, and what they may do.
 //!
-//! The identity comes from the token alone, never from a body or a path. A token is random and its hash is looked up,
-//! so the time of a lookup says nothing about other tokens. Denied by default: a handler states the action that it
-//! carries out ([`Principal::require`]).
+//! The identity comes from the token alone, never from a body or a path; `identity.rs` has those of issuers. A token of
+//! Muster is random and its hash is looked up, so the time of a lookup says nothing about other tokens. Denied by
+//! default: a handler states the action that it carries out ([`Principal::require`]).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use crate::secrets::{SECRET_CHARS, hash_of};
 pub(super) struct Principal {
     /// The tenant, the only one that the principal sees.
     pub(super) tenant: TenantIndex,
-    /// The id of its token.
+    /// The id of its token, or one that only this user has.
     pub(super) id: ObjectId,
     /// Its name in audit events.
     pub(super) actor: Actor,
     /// Where its request comes from, in audit events; known once the request is.
     pub(super) address: Option<IpAddr>,
-    /// What it may do.
-    role: Arc<RoleDefinition>,
+    /// What it may do: what any of them allows.
+    pub(super) roles: Vec<Arc<RoleDefinition>>,
 }
 
 impl Principal {
@@ -51,21 +51,24 @@ impl Principal {
                 name: token.display_name.clone(),
             },
             address: None,
-            role: Arc::new(role),
+            roles: vec![Arc::new(role)],
         })
     }
 
-    /// The name of its role.
-    pub(super) fn role_name(&self) -> &str {
-        self.role.display_name.as_str()
+    /// The names of its roles.
+    pub(super) fn role_name(&self) -> String {
+        let names = self.roles.iter().map(|role| role.display_name.as_str());
+        names.collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether the role allows an action.
+    /// Whether a role allows an action.
     pub(super) fn may(&self, action: Action) -> bool {
-        self.role.permissions.allows(action)
+        self.roles
+            .iter()
+            .any(|role| role.permissions.allows(action))
     }
 
-    /// Refuses an action that the role does not allow.
+    /// Refuses an action that no role allows.
     pub(super) fn require(&self, action: Action) -> Result<(), GraphError> {
         if self.may(action) {
             Ok(())
@@ -76,16 +79,6 @@ impl Principal {
             )))
         }
     }
-}
-
-/// The principal of a request.
-pub(super) fn authenticate(
-    headers: &HeaderMap,
-    control: &Arc<ControlPlane>,
-    now: Timestamp,
-) -> Result<Principal, GraphError> {
-    let holder = bearer(headers).and_then(|secret| holder_of(secret, control, now));
-    holder.ok_or_else(GraphError::unauthenticated)
 }
 
 /// Why a request has no principal, for metrics and the log; the response does not tell.
@@ -111,7 +104,7 @@ pub(super) fn holder_of(secret: &str, control: &ControlPlane, now: Timestamp) ->
 }
 
 /// The token of the one header `Authorization: Bearer`.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut found = headers.get_all(AUTHORIZATION).iter();
     let (value, further) = (found.next()?, found.next());
     if further.is_some() {

@@ -64,6 +64,18 @@ impl GraphError {
         )
     }
 
+    /// The token is good, and the user may do nothing.
+    pub(super) fn no_role(claim: &str) -> Self {
+        let message = format!(
+            "The user has no role: no value of the claim {claim} in the token is mapped to a role definition of the tenant."
+        );
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Authorization_RequestDenied",
+            message,
+        )
+    }
+
     /// The resource does not exist, or the principal is not allowed to know that it does.
     pub(super) fn not_found(what: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", what)

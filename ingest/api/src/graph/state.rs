@@ -16,6 +16,7 @@ use super::jobs::Jobs;
 use super::permits::Permits;
 use crate::backend::Backend;
 use crate::odata::TokenKey;
+use crate::oidc::Issuers;
 
 /// Requests in progress, each with a body and a page in memory; further ones wait.
 pub(super) const REQUESTS_MAX: usize = 32;
@@ -72,6 +73,8 @@ pub(super) struct GraphApi {
     pub(super) names: ServerNames,
     /// Authenticates the tokens in links.
     pub(super) tokens: TokenKey,
+    /// Whose users may use the API.
+    pub(super) issuers: Arc<Issuers>,
     pub(super) permits: Permits,
     /// For requests in progress.
     pub(super) requests: Arc<Semaphore>,
@@ -93,11 +96,17 @@ pub(super) struct GraphApi {
 
 impl GraphApi {
     /// The state of an API that has had no request.
-    pub(super) fn new(backend: Arc<dyn Backend>, names: ServerNames, tokens: TokenKey) -> Self {
+    pub(super) fn new(
+        backend: Arc<dyn Backend>,
+        names: ServerNames,
+        tokens: TokenKey,
+        issuers: Arc<Issuers>,
+    ) -> Self {
         Self {
             backend,
             names,
             tokens,
+            issuers,
             permits: Permits::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             scans: Arc::new(Semaphore::new(SCANS_MAX)),

@@ -45,7 +45,14 @@ impl Graph {
             default: "muster.example.test".to_owned(),
         };
         let link_secret = LinkSecret([7; 32]);
-        gate.open(Arc::clone(&fake) as _, GraphOptions { names, link_secret });
+        gate.open(
+            Arc::clone(&fake) as _,
+            GraphOptions {
+                names,
+                link_secret,
+                issuers: Arc::default(),
+            },
+        );
         Self {
             gate,
             fake,

@@ -50,7 +50,14 @@ impl Graph {
             default: "muster.example.test".to_owned(),
         };
         let link_secret = LinkSecret([7; 32]);
-        gate.open(Arc::new(fake), GraphOptions { names, link_secret });
+        gate.open(
+            Arc::new(fake),
+            GraphOptions {
+                names,
+                link_secret,
+                issuers: Arc::default(),
+            },
+        );
         Self { gate, secret }
     }
 

@@ -58,7 +58,14 @@ impl Operator {
             default: HOST.to_owned(),
         };
         let link_secret = LinkSecret([7; 32]);
-        gate.open(Arc::new(fake), GraphOptions { names, link_secret });
+        gate.open(
+            Arc::new(fake),
+            GraphOptions {
+                names,
+                link_secret,
+                issuers: Arc::default(),
+            },
+        );
         Self { gate, secret }
     }
 

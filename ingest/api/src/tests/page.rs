@@ -70,7 +70,12 @@ impl Console {
             default: "muster.example.test".to_owned(),
         };
         let link_secret = LinkSecret([7; 32]);
-        gate.open(Arc::clone(&fake) as _, GraphOptions { names, link_secret });
+        let options = GraphOptions {
+            names,
+            link_secret,
+            issuers: Arc::default(),
+        };
+        gate.open(Arc::clone(&fake) as _, options);
         Self { gate, fake, secret }
     }
 

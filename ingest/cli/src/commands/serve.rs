@@ -4,9 +4,10 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use muster_api::LinkSecret;
-use muster_ingest::config::Config;
+use muster_api::{IssuerSettings, LinkSecret};
+use muster_ingest::config::{Config, IssuerConfig};
 use muster_ingest::net::EndpointError;
 use muster_ingest::open_files;
 use muster_ingest::pki::tls;
@@ -68,7 +69,28 @@ fn api_tls(config: &Config) -> Result<Option<ApiTls>, Failure> {
         config: tls,
         names,
         link_secret: LinkSecret(tls::link_secret(&files)?),
+        issuers: config
+            .api
+            .issuers
+            .iter()
+            .map(issuer)
+            .collect::<Result<_, _>>()?,
     }))
+}
+
+/// An issuer of OpenID Connect, with the authorities that its server may have a certificate of.
+fn issuer(config: &IssuerConfig) -> Result<IssuerSettings, Failure> {
+    let config = config.clone();
+    let tls = Arc::new(tls::issuer_config(config.ca.as_deref())?);
+    Ok(IssuerSettings {
+        issuer: config.issuer,
+        audience: config.audience,
+        tenant: config.tenant,
+        claim: config.claim,
+        name_claim: config.name_claim,
+        roles: config.roles,
+        tls,
+    })
 }
 
 fn serve(

@@ -7,7 +7,8 @@ use muster_control::limits::{
 };
 use muster_control::{
     Access, AccessRecord, AccessText, Actor, Change, DEFENDER, DeviceAction, DisplayName, Entry,
-    EntryError, Export, Handling, History, Key, ModifiedProperty, ObjectId, Scope, ScopeTagId,
+    EntryError, Export, Handling, History, IssuerUrl, Key, ModifiedProperty, ObjectId, Scope,
+    ScopeTagId, UserId,
 };
 use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
@@ -398,17 +399,19 @@ fn the_largest_entries_are_bounded() {
         ]}],
     });
     for (key, json, max) in [
-        (Key::Policy(id(1)), policy, 24_000),
-        (Key::Filter(id(1)), filter, 36_000),
-        (Key::RoleDefinition(id(1)), role, 54_000),
+        (Key::Policy(id(1)), policy, 27_000),
+        (Key::Filter(id(1)), filter, 39_000),
+        (Key::RoleDefinition(id(1)), role, 57_000),
     ] {
         let mut lenient = command(creation(key, json));
         lenient.handling = Handling::Lenient;
         carry_out(&mut plane, &lenient).unwrap();
         let renamed = json!({ "displayName": "\u{1f601}".repeat(256) });
         let mut entry = update(&mut plane, key, renamed);
-        entry.actor = Actor::Token {
-            id: id(1),
+        // Nobody else has more bytes.
+        entry.actor = Actor::User {
+            issuer: IssuerUrl::new(&"\u{1f600}".repeat(512)).unwrap(),
+            id: UserId::new(&"\u{1f600}".repeat(255)).unwrap(),
             name: DisplayName::new(&name).unwrap(),
         };
         let length = entry.encode().len();

@@ -6,6 +6,7 @@
 pub(super) mod clock;
 pub(super) mod endpoint;
 pub(super) mod front_door;
+pub(super) mod issuers;
 
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram, Info};
 

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use muster_api::{AccessCounters, ConnectionCounters, RefusedCause};
+use muster_api::{AccessCounters, ConnectionCounters, IssuerCounters, RefusedCause, TokenRefusal};
 use muster_control::ControlPlane;
 use muster_engine::Timestamp;
 use muster_store::{StoreMetrics, WriterMetrics};
@@ -13,7 +13,7 @@ use muster_wire::{CloseCode, RejectReason};
 
 use super::Scrape;
 use super::distribution::{Distribution, latency, merged, quantiles, sizes};
-use super::families::{self, clock, endpoint, front_door};
+use super::families::{self, clock, endpoint, front_door, issuers};
 use super::page::{Page, Value};
 use crate::clock::{ClockState, SteeredTime};
 use crate::metrics::{ByClose, Counter, HandshakeFailure, Metrics, Refusal};
@@ -35,6 +35,7 @@ pub(super) fn render(scrape: &Scrape, mut page: Page<'_>) -> fmt::Result {
     front_door(scrape, page)?;
     endpoint(&scrape.connections, page)?;
     accesses(&scrape.accesses, page)?;
+    issuers(&scrape.context.issuers, page)?;
     sessions(&scrape.context.metrics, page)?;
     stages(scrape, page)?;
     shards(scrape, page)?;
@@ -147,6 +148,20 @@ fn endpoint(counters: &ConnectionCounters, page: &mut Page<'_>) -> fmt::Result {
         &endpoint::ACCEPTS_FAILED,
         counters.failed.load(Ordering::Relaxed),
     )
+}
+
+fn issuers(counters: &IssuerCounters, page: &mut Page<'_>) -> fmt::Result {
+    page.one(
+        &issuers::ACCEPTED,
+        counters.accepted.load(Ordering::Relaxed),
+    )?;
+    let refused = TokenRefusal::ALL;
+    page.many(
+        &issuers::REFUSED,
+        refused.map(|cause| ([cause.name().to_owned()], counters.refused(cause))),
+    )?;
+    page.one(&issuers::FETCHED, counters.fetched.load(Ordering::Relaxed))?;
+    page.one(&issuers::FAILED, counters.failed.load(Ordering::Relaxed))
 }
 
 fn now(gauge: &AtomicUsize) -> u64 {

@@ -117,6 +117,7 @@ impl Server {
             backup_directory: None,
             started_at: Timestamp::from_seconds(1_767_225_600),
             memory_bound_bytes: 1 << 30,
+            issuers: Arc::default(),
             clock: Arc::new(SteeredTime::start(None, 0)),
         };
         let soon = Duration::from_millis(100);

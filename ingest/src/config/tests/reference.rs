@@ -49,7 +49,10 @@ fn line(name: &str, row: &KeyRow) -> String {
 fn names(prefix: &str, table: &toml::Table, into: &mut BTreeSet<String>) {
     for (name, value) in table {
         let name = format!("{prefix}{name}");
+        let is_key = keys().iter().any(|row| row.path == name);
         match value {
+            // The names in it are not keys of the configuration.
+            toml::Value::Table(_) if is_key => assert!(into.insert(name)),
             toml::Value::Table(inner) => names(&format!("{name}."), inner, into),
             toml::Value::Array(elements) => {
                 for element in elements {
@@ -64,7 +67,8 @@ fn names(prefix: &str, table: &toml::Table, into: &mut BTreeSet<String>) {
 #[test]
 fn every_field_of_the_configuration_is_in_the_reference_with_its_default() {
     // An unset key is not printed.
-    let set = "[api]\ncertificate = \"api.pem\"\nkey = \"api.key\"\n[store]\nbackup_directory = \"backups\"";
+    let set = "[api]\ncertificate = \"api.pem\"\nkey = \"api.key\"\n[[api.issuers]]\nissuer = \"https://login.example.test\"\naudience = \"api://muster\"\n\
+        tenant = \"contoso\"\nca = \"issuer.pem\"\nroles = { \"Muster.Admin\" = \"Administrator\" }\n[store]\nbackup_directory = \"backups\"";
     let text = MINIMAL.replace("[store]", set);
     let printed: toml::Table = parse(&text).unwrap().to_toml().parse().unwrap();
     let mut fields = BTreeSet::new();
