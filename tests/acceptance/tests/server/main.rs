@@ -14,6 +14,7 @@ mod directory;
 mod durability;
 mod floods;
 mod graph;
+mod issuers;
 mod known_flaws;
 mod listing;
 mod odd_values;
