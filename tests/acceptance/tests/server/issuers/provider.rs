@@ -91,11 +91,16 @@ impl Provider {
         Some(provider)
     }
 
+    /// The next line that is not a notice of the package.
     fn line(&mut self) -> String {
-        let mut line = String::new();
-        let read = self.output.read_line(&mut line);
-        assert!(read.expect("it writes text") > 0, "the provider has ended");
-        line.trim_end().to_owned()
+        loop {
+            let mut line = String::new();
+            let read = self.output.read_line(&mut line);
+            assert!(read.expect("it writes text") > 0, "the provider has ended");
+            if !line.starts_with("oidc-provider ") {
+                return line.trim_end().to_owned();
+            }
+        }
     }
 
     /// Replaces its keys: the old ones are withdrawn at once.
