@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_api::{Backend, Gate, IssuerCounters};
+use muster_api::{Backend, Gate};
 use muster_engine::{ShardLimits, ShardMap, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
 use tokio::sync::oneshot;
@@ -179,8 +179,7 @@ pub fn run(
 
     let tenants = context.tenants.count();
     let control = control_service(&config, &parts, &store, rules, &context);
-    let issuers = api.as_ref().map(ApiServer::issuers).unwrap_or_default();
-    let about = (started_at, memory.bytes(), issuers);
+    let about = (started_at, memory.bytes(), api.as_ref());
     let backend = backend(&config, &parts, &store, control, about);
     let drain = signals.listen()?;
     parts.phase.advance(Phase::Serving);
@@ -333,7 +332,7 @@ fn backend(
     parts: &Parts,
     store: &Arc<Store>,
     control: ControlService,
-    (started_at, memory_bound_bytes, issuers): (Timestamp, u64, Arc<IssuerCounters>),
+    (started_at, memory_bound_bytes, api): (Timestamp, u64, Option<&ApiServer>),
 ) -> Arc<ServerBackend> {
     Arc::new(ServerBackend::new(backend::Context {
         phase: parts.phase.clone(),
@@ -349,7 +348,7 @@ fn backend(
         backup_directory: config.store.backup_directory.clone(),
         started_at,
         memory_bound_bytes,
-        issuers,
+        issuers: api.map(ApiServer::issuers).unwrap_or_default(),
         clock: Arc::clone(&parts.time),
     }))
 }

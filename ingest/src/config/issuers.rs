@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use muster_api::{ISSUERS_MAX, check_issuer};
 use muster_wire::TenantName;
 use serde::Serialize;
+use toml::de::DeValue;
 
 use super::file_path;
-use super::key::{Key, KeyRow, Names, Optional, Required, Text};
+use super::key::{Key, KeyRow, Kind, Optional, Required, Text, wrong_type};
 use super::reader::Section;
 
 /// An issuer of access tokens. docs/reference/CONFIGURATION.md describes each key.
@@ -101,6 +102,51 @@ const ROLES: Key<Names> = Key {
     },
     meaning: "The name or id of a role definition for each value of the claim that has one, like `{ \"Muster.Admin\" = \"Administrator\" }`. A user may do what any of their role definitions allows; a user without one is refused with 403.",
 };
+
+/// A required table of texts by name.
+#[derive(Debug)]
+struct Names {
+    max: usize,
+    allowed: &'static str,
+    /// Parses a name or a text.
+    parse: fn(&str) -> Result<String, String>,
+}
+
+impl Kind for Names {
+    type Value = BTreeMap<String, String>;
+
+    fn name(&self) -> &'static str {
+        "table"
+    }
+
+    fn allowed(&self) -> String {
+        self.allowed.to_owned()
+    }
+
+    fn default_text(&self) -> Option<String> {
+        None
+    }
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Self::Value, String> {
+        let table = value
+            .as_table()
+            .ok_or_else(|| wrong_type(self.name(), value))?;
+        if !(1..=self.max).contains(&table.len()) {
+            return Err(format!("it has {} pairs", table.len()));
+        }
+        let pair = |name: &str, value: &DeValue<'_>| {
+            let text = value.as_str().ok_or_else(|| wrong_type("string", value))?;
+            Ok(((self.parse)(name)?, (self.parse)(text)?))
+        };
+        let pairs = table.iter();
+        pairs
+            .map(|(name, value)| {
+                let name = name.get_ref();
+                pair(name, value.get_ref()).map_err(|error: String| format!("{name:?}: {error}"))
+            })
+            .collect()
+    }
+}
 
 fn issuer_url(text: &str) -> Result<String, String> {
     check_issuer(text)?;

@@ -3,7 +3,6 @@
 //! A key is declared once, as a constant next to the struct it fills. The parser, the reference table in
 //! docs/reference/CONFIGURATION.md and the error messages all use that declaration. Pure.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use toml::de::DeValue;
@@ -387,52 +386,8 @@ impl<T: Display> Defaulted for Text<T> {
     }
 }
 
-/// A required table of texts by name.
-#[derive(Debug)]
-pub(super) struct Names {
-    pub(super) max: usize,
-    pub(super) allowed: &'static str,
-    /// Parses a name or a text.
-    pub(super) parse: fn(&str) -> Result<String, String>,
-}
-
-impl Kind for Names {
-    type Value = BTreeMap<String, String>;
-
-    fn name(&self) -> &'static str {
-        "table"
-    }
-
-    fn allowed(&self) -> String {
-        self.allowed.to_owned()
-    }
-
-    fn default_text(&self) -> Option<String> {
-        None
-    }
-
-    fn read(&self, value: &DeValue<'_>) -> Result<Self::Value, String> {
-        let table = value
-            .as_table()
-            .ok_or_else(|| wrong_type(self.name(), value))?;
-        if !(1..=self.max).contains(&table.len()) {
-            return Err(format!("it has {} pairs", table.len()));
-        }
-        let pair = |name: &str, value: &DeValue<'_>| {
-            let text = value.as_str().ok_or_else(|| wrong_type("string", value))?;
-            Ok(((self.parse)(name)?, (self.parse)(text)?))
-        };
-        let pairs = table.iter();
-        pairs
-            .map(|(name, value)| {
-                let name = name.get_ref();
-                pair(name, value.get_ref()).map_err(|error: String| format!("{name:?}: {error}"))
-            })
-            .collect()
-    }
-}
-
-fn wrong_type(expected: &str, value: &DeValue<'_>) -> String {
+/// The error of a value of another type.
+pub(super) fn wrong_type(expected: &str, value: &DeValue<'_>) -> String {
     format!("expected {expected}, found {}", value.type_str())
 }
 
