@@ -32,6 +32,12 @@ pub(super) fn precise(at: Timestamp) -> Option<String> {
     Some(format!("{}.{ms:03}0000Z", text.trim_end_matches('Z')))
 }
 
+/// The seconds of a time that [`seconds`] has written.
+pub(super) fn parse(text: &str) -> Option<u32> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u32::try_from(at.unix_timestamp()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +46,8 @@ mod tests {
     fn times_are_utc_and_zero_is_never() {
         assert_eq!(seconds(0), None);
         assert_eq!(seconds(1_767_225_600).unwrap(), "2026-01-01T00:00:00Z");
+        assert_eq!(parse("2026-01-01T00:00:00Z"), Some(1_767_225_600));
+        assert_eq!(parse("never"), None);
         let at = Timestamp::from_millis(1_767_225_600_250);
         assert_eq!(timestamp(at).unwrap(), "2026-01-01T00:00:00.25Z");
         assert_eq!(precise(at).unwrap(), "2026-01-01T00:00:00.2500000Z");

@@ -19,6 +19,7 @@ use crate::graph::call::Call;
 use crate::graph::devices::find;
 use crate::graph::error::GraphError;
 use crate::graph::states;
+use crate::times;
 use crate::why::why;
 
 /// `GET /devices/{id}`.
@@ -142,8 +143,22 @@ fn reason((title, text, tone): Head<'_>, line: &str) -> Markup {
             (icon(tone))
             div {
                 p { (title) ": " strong { (text) } }
-                p { @if let Some(first) = first { (first) } (letters.as_str()) "." }
+                p { @if let Some(first) = first { (first) } (with_moments(letters.as_str())) "." }
                 p .rule { (row) }
+            }
+        }
+    }
+}
+
+/// A text with its times as people read them.
+fn with_moments(text: &str) -> Markup {
+    html! {
+        @for (index, word) in text.split(' ').enumerate() {
+            @if index > 0 { " " }
+            @let bare = word.trim_end_matches([',', ')']);
+            @match times::parse(bare) {
+                Some(at) => { (time(at, "")) (word[bare.len()..]) }
+                None => (word),
             }
         }
     }
@@ -237,7 +252,12 @@ fn policies(session: &Session, device: &Device) -> Markup {
             @if found.is_empty() {
                 p .muted { "No compliance policy applies to this device." }
             } @else {
-                p .hint { (found.len()) " apply, each decided as if it were the only one" }
+                p .hint {
+                    @match found.len() {
+                        1 => "1 applies",
+                        count => { (count) " apply, each decided as if it were the only one" }
+                    }
+                }
             }
             ul .policies {
                 @for policy in &found {
@@ -271,5 +291,20 @@ fn moments(device: &Device) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_a_reason_are_moments_and_the_rest_is_text() {
+        let shown = with_moments("no <telemetry> (last 2026-01-01T00:00:00Z, contact never)");
+        assert_eq!(
+            shown.into_string(),
+            "no &lt;telemetry&gt; (last <time datetime=\"2026-01-01T00:00:00Z\">1 Jan 2026, 00:00:00</time>, \
+             contact never)"
+        );
     }
 }
