@@ -205,8 +205,9 @@ fn heading(selection: &Selection, text: &str, up: Order, down: Order) -> Markup 
         th scope="col" aria-sort=[sorted] {
             a href=(selection.ordered(next).address("/devices")) {
                 (text)
+                // The blank does not break, so no arrow is alone in a line.
                 span .arrow aria-hidden="true" {
-                    @match sorted { Some("ascending") => " ↑", Some(_) => " ↓", None => " ↕" }
+                    @match sorted { Some("ascending") => "\u{a0}↑", Some(_) => "\u{a0}↓", None => "\u{a0}↕" }
                 }
             }
         }
