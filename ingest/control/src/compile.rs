@@ -34,6 +34,7 @@ pub fn compile(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
             for policy in assigned {
                 rules.policy_assigned = true;
                 rules.threshold = rules.threshold.stricter(threshold(policy));
+                rules.device = rules.device.and(policy.requirements.device_rules());
             }
         });
     }
@@ -68,6 +69,7 @@ pub fn policy_alone(
     alone.change_platform(policy.subclass.platform(), |rules| {
         rules.policy_assigned = true;
         rules.threshold = threshold(policy);
+        rules.device = policy.requirements.device_rules();
     });
     Some(alone)
 }
@@ -116,6 +118,7 @@ fn targeted(
     (is_targeted && reaches_any).then(|| TargetedRules {
         platform: policy.subclass.platform(),
         threshold: threshold(policy),
+        device: policy.requirements.device_rules(),
         all_devices: assignments.all_devices(),
         included,
         excluded,

@@ -3,7 +3,7 @@
 //!
 //! Plain values. The slab keeps both in the same slot, each in a separate array.
 
-use muster_wire::{DeviceId, Flags};
+use muster_wire::{DeviceId, Flags, Inventory};
 
 use crate::bytes::Reader;
 use crate::cell::CellKey;
@@ -14,7 +14,7 @@ use crate::ids::{ProfileId, TenantIndex};
 pub const DEVICE_RECORD_BYTES: usize = 64;
 
 /// Size of a cold record in memory and on disk.
-pub const COLD_RECORD_BYTES: usize = 12;
+pub const COLD_RECORD_BYTES: usize = 20;
 
 /// Size of both.
 pub const DEVICE_BYTES: usize = DEVICE_RECORD_BYTES + COLD_RECORD_BYTES;
@@ -166,17 +166,34 @@ pub struct ColdRecord {
     pub first_seen: u32,
     /// When an operator removed the device; 0 if it is not removed.
     pub removed_at: u32,
+    /// The version of the operating system in the inventory, its more significant half first: as one number it would
+    /// leave a gap before it.
+    pub(crate) os_version: [u32; 2],
 }
 
 const _: () = assert!(size_of::<ColdRecord>() == COLD_RECORD_BYTES);
 
 impl ColdRecord {
+    /// The version of the operating system in the inventory, packed; 0 before the first one.
+    pub fn os_version(&self) -> u64 {
+        u64::from(self.os_version[0]) << 32 | u64::from(self.os_version[1])
+    }
+
+    /// What the record has of an inventory.
+    pub(crate) fn set_inventory(&mut self, inventory: &Inventory) {
+        self.inventory_revision = inventory.revision;
+        let version = inventory.os_version;
+        self.os_version = [(version >> 32) as u32, version as u32];
+    }
+
     /// The encoding in a page: the fields in declaration order, little-endian.
     pub fn encode(&self) -> [u8; COLD_RECORD_BYTES] {
         let mut bytes = [0; COLD_RECORD_BYTES];
         bytes[0..4].copy_from_slice(&self.inventory_revision.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.first_seen.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.removed_at.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.os_version[0].to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.os_version[1].to_le_bytes());
         bytes
     }
 
@@ -192,6 +209,7 @@ impl ColdRecord {
             inventory_revision: reader.u32()?,
             first_seen: reader.u32()?,
             removed_at: reader.u32()?,
+            os_version: [reader.u32()?, reader.u32()?],
         })
     }
 }
@@ -227,10 +245,11 @@ mod tests {
             inventory_revision: 5,
             first_seen: 6,
             removed_at: 7,
+            os_version: [8, 9],
         };
         let bytes = cold.encode();
         assert_eq!(ColdRecord::decode(&mut Reader::new(&bytes)), Some(cold));
-        assert_eq!(ColdRecord::decode(&mut Reader::new(&bytes[..11])), None);
+        assert_eq!(ColdRecord::decode(&mut Reader::new(&bytes[..19])), None);
     }
 
     #[test]

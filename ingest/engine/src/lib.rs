@@ -48,6 +48,7 @@ pub use rules::compliance::Compliance;
 pub use rules::managed_by::ManagedBy;
 pub use rules::onboarding::OnboardingStatus;
 pub use rules::sensor::SensorState;
+pub use rules::settings::{DeviceRules, Setting, SettingState};
 pub use rules::threat::{Connector, PlatformRules, ThreatSetting, Threshold};
 pub use shard::recovery::{Recovery, RecoveryError};
 pub use shard::{

@@ -48,6 +48,8 @@ pub struct ModelDevice {
     last_contact: Option<u32>,
     last_telemetry: Option<u32>,
     last_full_report: Option<u32>,
+    /// Of the inventory; 0 before the first.
+    os_version: u64,
 }
 
 impl ModelDevice {
@@ -57,6 +59,11 @@ impl ModelDevice {
             first_seen: now.as_seconds(),
             ..Self::default()
         }
+    }
+
+    /// The device has sent an inventory with this version.
+    pub fn set_os_version(&mut self, version: u64) {
+        self.os_version = version;
     }
 
     /// Seq of the last accepted check-in; 0 before the first.
@@ -130,7 +137,7 @@ impl ModelDevice {
         }
         facets.threat_setting = rules::r3(self, policy);
         facets.validity_expired = rules::is_expired(self, &facets, policy, now.as_seconds());
-        facets.compliance = rules::r7(&facets, policy);
+        facets.compliance = rules::r7(self, &facets, policy);
         facets
     }
 
@@ -235,6 +242,7 @@ impl Model {
             std::cmp::Ordering::Equal => Answer::Duplicate,
             std::cmp::Ordering::Greater => {
                 entry.inventory_revision = inventory.revision;
+                entry.device.set_os_version(inventory.os_version);
                 Answer::Accepted
             }
         }

@@ -1,7 +1,7 @@
 //! The encoding of a page: the records of a fixed run of slots, and the sequence up to which they include events.
 //!
 //! Layout, little-endian: format u8 = 1, three zero bytes, sequence u64, then [`PAGE_RECORDS`] records of 64 bytes and as
-//! many cold records of 12; an empty slot is all zero. The sequence lets a replay skip events that the page already
+//! many cold records of 20; an empty slot is all zero. The sequence lets a replay skip events that the page already
 //! includes, so the pages of one checkpoint can be written at different times, without stopping ingest (docs/adr/0004).
 //! Fixed size. Checksums belong to the store.
 

@@ -10,6 +10,7 @@ use crate::bytes::Reader;
 use crate::ids::{Revision, TargetId, TenantIndex};
 use crate::rules::RULES_VERSION;
 use crate::rules::sensor::SensorLimits;
+use crate::rules::settings::DeviceRules;
 use crate::rules::threat::{
     Connector, PlatformRules, Threshold, platform_has_policies, platform_has_threshold,
 };
@@ -18,7 +19,7 @@ use crate::rules::threat::{
 const PLATFORMS: usize = Platform::ALL.len();
 
 /// Version of [`PolicySet::encode`].
-const ENCODING: u8 = 1;
+const ENCODING: u8 = 2;
 
 /// How long a tenant keeps devices that it no longer has, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct TargetedRules {
     pub platform: Platform,
     /// The threshold.
     pub threshold: Threshold,
+    /// What it requires of the device itself.
+    pub device: DeviceRules,
     /// Whether it is assigned to all devices.
     pub all_devices: bool,
     /// The targets that it is assigned to, ascending.
@@ -108,6 +111,7 @@ impl TenantPolicy {
                     threshold,
                     connector: Connector::Enabled,
                     blocked_on_missing: false,
+                    device: DeviceRules::default(),
                 };
             });
         }
@@ -120,9 +124,13 @@ impl TenantPolicy {
         let rules = &mut self.platforms[platform.index()];
         change(rules);
         rules.policy_assigned &= platform_has_policies(platform);
+        if !rules.policy_assigned {
+            rules.device = DeviceRules::default();
+        }
         if !platform_has_threshold(platform) {
             *rules = PlatformRules {
                 policy_assigned: rules.policy_assigned,
+                device: rules.device,
                 ..PlatformRules::default()
             };
         }
@@ -143,6 +151,7 @@ impl TenantPolicy {
             policy.change_platform(rules.platform, |platform| {
                 platform.policy_assigned = true;
                 platform.threshold = platform.threshold.stricter(rules.threshold);
+                platform.device = platform.device.and(rules.device);
             });
         }
         policy
@@ -166,10 +175,12 @@ impl TenantPolicy {
             into.push(rules.threshold as u8);
             into.push(rules.connector as u8);
             into.push(u8::from(rules.blocked_on_missing));
+            encode_device_rules(&rules.device, into);
         }
         into.extend((self.targeted.len() as u32).to_le_bytes());
         for rules in &self.targeted {
             into.extend([rules.platform.code(), rules.threshold as u8]);
+            encode_device_rules(&rules.device, into);
             into.push(u8::from(rules.all_devices));
             for targets in [&rules.included, &rules.excluded] {
                 into.extend((targets.len() as u32).to_le_bytes());
@@ -200,12 +211,14 @@ impl TenantPolicy {
                 threshold: Threshold::from_index(u32::from(reader.u8()?))?,
                 connector: Connector::from_index(u32::from(reader.u8()?))?,
                 blocked_on_missing: reader.u8()? != 0,
+                device: decode_device_rules(reader)?,
             };
         }
         for _ in 0..reader.u32()? {
             policy.targeted.push(TargetedRules {
                 platform: Platform::from_code(reader.u8()?)?,
                 threshold: Threshold::from_index(u32::from(reader.u8()?))?,
+                device: decode_device_rules(reader)?,
                 all_devices: reader.u8()? != 0,
                 included: decode_targets(reader)?,
                 excluded: decode_targets(reader)?,
@@ -213,6 +226,22 @@ impl TenantPolicy {
         }
         Some(policy)
     }
+}
+
+fn encode_device_rules(rules: &DeviceRules, into: &mut Vec<u8>) {
+    into.extend(rules.os_minimum.to_le_bytes());
+    into.extend(rules.os_maximum.to_le_bytes());
+    into.push(u8::from(rules.blocks_jailbroken));
+    into.push(u8::from(rules.requires_encryption));
+}
+
+fn decode_device_rules(reader: &mut Reader<'_>) -> Option<DeviceRules> {
+    Some(DeviceRules {
+        os_minimum: reader.u64()?,
+        os_maximum: reader.u64()?,
+        blocks_jailbroken: reader.u8()? != 0,
+        requires_encryption: reader.u8()? != 0,
+    })
 }
 
 fn decode_targets(reader: &mut Reader<'_>) -> Option<Vec<TargetId>> {
@@ -331,6 +360,12 @@ mod tests {
                 threshold: Threshold::Clear,
                 connector: Connector::PlatformToggleOff,
                 blocked_on_missing: true,
+                device: DeviceRules {
+                    os_minimum: 10,
+                    os_maximum: 20,
+                    blocks_jailbroken: true,
+                    requires_encryption: false,
+                },
             };
         });
         let medium = TenantPolicy::with_threshold(Threshold::Medium);
@@ -358,9 +393,14 @@ mod tests {
             threshold: Threshold::Clear,
             connector: Connector::Enabled,
             blocked_on_missing: true,
+            device: DeviceRules {
+                requires_encryption: true,
+                ..DeviceRules::default()
+            },
         };
-        let policy_alone = PlatformRules {
+        let without_threat_level = PlatformRules {
             policy_assigned: true,
+            device: all.device,
             ..PlatformRules::default()
         };
         for &platform in Platform::ALL {
@@ -372,7 +412,7 @@ mod tests {
                 | Platform::Ios
                 | Platform::Android
                 | Platform::AndroidEnterprise => all,
-                Platform::MacOs => policy_alone,
+                Platform::MacOs => without_threat_level,
                 _ => PlatformRules::default(),
             };
             assert_eq!(*policy.platform(platform), expected, "{platform:?}");

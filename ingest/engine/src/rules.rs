@@ -4,11 +4,12 @@ pub mod compliance;
 pub mod managed_by;
 pub mod onboarding;
 pub mod sensor;
+pub mod settings;
 pub mod threat;
 
 /// The version of what the rules result in. Raise it with every change of that: a start whose policy set is of another
 /// version evaluates every device again, and a test compares it with a sample of results.
-pub const RULES_VERSION: u16 = 6;
+pub const RULES_VERSION: u16 = 7;
 
 /// What a rule decides about a device. An evaluation uses the state alone: rules are inlined, so that row and cause, which
 /// explain it, cost nothing there.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_engine::{
-    PolicySet, Revision, ShardLimits, ShardMap, ShardSet, TargetId, TargetedRules, TenantPolicy,
-    Threshold,
+    DeviceRules, PolicySet, Revision, ShardLimits, ShardMap, ShardSet, TargetId, TargetedRules,
+    TenantPolicy, Threshold,
 };
 use muster_wire::{
     CheckIn, DeviceId, Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk,
@@ -85,6 +85,7 @@ fn policy(revision: u32, threshold: Threshold) -> Arc<PolicySet> {
     tenant.retention.removed_seconds = 50_000;
     tenant.retention.profile_seconds = 300_000;
     tenant.add_targeted(TargetedRules {
+        device: DeviceRules::default(),
         platform: Platform::Windows,
         threshold: Threshold::Low,
         all_devices: false,

@@ -10,6 +10,8 @@ mod tables;
 
 use std::collections::BTreeMap;
 
+use muster_engine::{DeviceRules, Setting};
+use muster_wire::Inventory;
 use serde_json::{Value as Json, json};
 
 use super::Subclass;
@@ -75,6 +77,16 @@ const fn stored(name: &'static str, kind: Kind) -> Requirement {
     }
 }
 
+/// A property that devices are evaluated by.
+const fn evaluated(name: &'static str, kind: Kind) -> Requirement {
+    let is_evaluated = true;
+    Requirement {
+        name,
+        kind,
+        is_evaluated,
+    }
+}
+
 /// A value that is not the default of its property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Required {
@@ -114,6 +126,10 @@ impl Requirements {
                 None => after.0.remove(row.name),
             };
         }
+        if after.device_rules().contradict() {
+            let allowed = "a version that is not above osMaximumVersion";
+            document.fault(FaultKind::Invalid, Setting::OsMinimum.name(), allowed);
+        }
         after
     }
 
@@ -127,6 +143,29 @@ impl Requirements {
             .iter()
             .filter(requires)
             .map(|row| row.name)
+    }
+
+    /// What devices are evaluated by.
+    pub(crate) fn device_rules(&self) -> DeviceRules {
+        let none = DeviceRules::default();
+        DeviceRules {
+            os_minimum: self.version(Setting::OsMinimum).unwrap_or(none.os_minimum),
+            os_maximum: self.version(Setting::OsMaximum).unwrap_or(none.os_maximum),
+            blocks_jailbroken: self.0.contains_key(Setting::Jailbroken.name()),
+            requires_encryption: self.0.contains_key(Setting::Encryption.name()),
+        }
+    }
+
+    /// A version, packed. Parts that are not named are 0.
+    fn version(&self, setting: Setting) -> Option<u64> {
+        let Some(Required::Text(text)) = self.0.get(setting.name()) else {
+            return None;
+        };
+        let mut parts = [0; 4];
+        for (part, text) in parts.iter_mut().zip(text.split('.')) {
+            *part = text.parse().ok()?;
+        }
+        Some(Inventory::pack_version(parts))
     }
 
     /// Adds all properties of the subclass to a document.

@@ -224,7 +224,8 @@ fn presence(name: &str, makes: bool) -> u8 {
     ];
     match name {
         MEMBERS => 100,
-        "osMinimumVersion" | "storageRequireEncryption" => 20,
+        "osMinimumVersion" | "osMaximumVersion" | "storageRequireEncryption" => 20,
+        "passwordMinimumLength" => 10,
         "scheduledActionsForRule" if !makes => 3,
         "assignments" if !makes => 10,
         "@odata.type" if !makes => 10,
@@ -587,6 +588,11 @@ fn policy_candidates() -> Candidates {
             "osMinimumVersion",
             vec![Value::Null, Value::Null, json!("14.2"), json!("14,2")],
         ),
+        (
+            "osMaximumVersion",
+            vec![Value::Null, Value::Null, json!("13.9"), json!("14,2")],
+        ),
+        ("passwordMinimumLength", vec![Value::Null, json!(8)]),
         (
             "storageRequireEncryption",
             vec![json!(false), json!(false), json!(true)],

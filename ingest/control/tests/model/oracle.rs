@@ -8,7 +8,7 @@ use muster_control::{
     Precondition, Properties, Refusal, ScopeTagId, Token,
 };
 use muster_engine::rules::sensor::SensorLimits;
-use muster_engine::{Connector, TenantIndex, TenantPolicy, Threshold};
+use muster_engine::{Connector, DeviceRules, TenantIndex, TenantPolicy, Threshold};
 use muster_wire::{DeviceId, Platform};
 use serde_json::{Value, json};
 
@@ -107,12 +107,29 @@ fn level(value: &Value) -> Option<Value> {
     }
 }
 
-/// What a policy may require: name, default, the subclasses without it.
-pub(crate) const fn requirements() -> [(&'static str, Value, &'static str); 2] {
+/// What a policy may require: name, default, the subclasses without it. Only the last is not evaluated.
+pub(crate) const fn requirements() -> [(&'static str, Value, &'static str); 4] {
     [
         ("osMinimumVersion", Value::Null, ""),
+        ("osMaximumVersion", Value::Null, ""),
         ("storageRequireEncryption", Value::Bool(false), "ios"),
+        (NOT_EVALUATED, Value::Null, "ios"),
     ]
+}
+
+const NOT_EVALUATED: &str = "passwordMinimumLength";
+
+/// The number of a version with at most two parts.
+fn version(value: &Value) -> Option<u64> {
+    let (major, minor) = value.as_str()?.split_once('.')?;
+    Some(major.parse::<u64>().unwrap() << 48 | minor.parse::<u64>().unwrap() << 32)
+}
+
+/// Whether the bounds of the version leave none.
+fn contradicts(document: &Properties) -> bool {
+    let bound = |name: &str| document.get(name).and_then(version);
+    let both = bound("osMinimumVersion").zip(bound("osMaximumVersion"));
+    both.is_some_and(|(minimum, maximum)| minimum > maximum)
 }
 
 /// Whether a type of policies publishes a requirement.
@@ -202,10 +219,11 @@ fn not_evaluated(document: &Properties) -> Vec<&'static str> {
             names.push("deviceThreatProtectionRequiredSecurityLevel");
         }
     }
-    for (name, default, _) in requirements() {
-        if document.get(name).is_some_and(|value| *value != default) {
-            names.push(name);
-        }
+    if document
+        .get(NOT_EVALUATED)
+        .is_some_and(|value| *value != Value::Null)
+    {
+        names.push(NOT_EVALUATED);
     }
     let reasons = unevaluated(&document["assignments"]).into_iter();
     let mut reasons: Vec<_> = reasons.flatten().collect();
@@ -1062,6 +1080,7 @@ impl Oracle {
                     .is_some_and(|(connector, _)| connector[&name] == true)
             };
             let (mut assigned, mut thresholds) = (false, Vec::new());
+            let mut device = DeviceRules::default();
             for row in self.rows.iter().filter(|row| row.tenant == tenant) {
                 let is_of = |name: &&str| {
                     row.document["@odata.type"]
@@ -1074,6 +1093,18 @@ impl Oracle {
                     continue;
                 }
                 assigned = true;
+                for (name, bound, stricter) in [
+                    (
+                        "osMinimumVersion",
+                        &mut device.os_minimum,
+                        u64::max as fn(_, _) -> _,
+                    ),
+                    ("osMaximumVersion", &mut device.os_maximum, u64::min),
+                ] {
+                    *bound = stricter(*bound, version(&row.document[name]).unwrap_or(*bound));
+                }
+                let required = row.document.get("storageRequireEncryption");
+                device.requires_encryption |= required == Some(&Value::Bool(true));
                 let is_mac = platform == Platform::MacOs;
                 if row.document["deviceThreatProtectionEnabled"] == true && !is_mac {
                     let level = &row.document["deviceThreatProtectionRequiredSecurityLevel"];
@@ -1093,6 +1124,7 @@ impl Oracle {
             compiled.change_platform(platform, |rules| {
                 rules.policy_assigned = assigned;
                 rules.threshold = threshold;
+                rules.device = device;
                 rules.connector = match (&connector, switch("Enabled")) {
                     (None, _) => Connector::NotEnabled,
                     (Some(_), false) => Connector::PlatformToggleOff,
@@ -1346,6 +1378,9 @@ fn read_requirements(
             faults.insert((name.to_owned(), "invalid"));
         }
         document.insert(name.into(), new.unwrap_or(old));
+    }
+    if contradicts(document) {
+        faults.insert(("osMinimumVersion".to_owned(), "invalid"));
     }
     if command.handling == Handling::Strict {
         for name in not_evaluated(document) {

@@ -290,6 +290,7 @@ impl ModelDisk {
             return Err(fault("an inventory that is not accepted"));
         }
         entry.inventory_revision = inventory.revision;
+        entry.device.set_os_version(inventory.os_version);
         Ok(())
     }
 

@@ -167,9 +167,28 @@ pub(super) fn is_expired(
     !without_policy.contains(&facets.threat_setting) && u64::from(now) > valid_until
 }
 
+/// Whether a setting besides the threat level fails (R4), each judged by itself; a contradiction of the bounds of the
+/// version is none (R13).
+fn fails(device: &ModelDevice, facets: &Facets, policy: &TenantPolicy) -> bool {
+    let rules = policy.platform(facets.platform).device;
+    let version = device.os_version;
+    let is_bounded = !contradicts(facets, policy);
+    let too_old = rules.os_minimum > 0 && version < rules.os_minimum;
+    let too_new = rules.os_maximum < u64::MAX && (version == 0 || version > rules.os_maximum);
+    (is_bounded && (too_old || too_new))
+        || (rules.blocks_jailbroken && device.flag(Flags::JAILBROKEN))
+        || (rules.requires_encryption && !device.flag(Flags::ENCRYPTED))
+}
+
+/// R13: no version can meet all policies.
+fn contradicts(facets: &Facets, policy: &TenantPolicy) -> bool {
+    let rules = policy.platform(facets.platform).device;
+    rules.os_minimum > rules.os_maximum
+}
+
 /// R7, the implemented rows.
-pub(super) fn r7(facets: &Facets, policy: &TenantPolicy) -> Compliance {
-    let fails = [
+pub(super) fn r7(device: &ModelDevice, facets: &Facets, policy: &TenantPolicy) -> Compliance {
+    let threat_fails = [
         ThreatSetting::NonCompliant,
         ThreatSetting::MissingPartnerData,
     ];
@@ -187,10 +206,12 @@ pub(super) fn r7(facets: &Facets, policy: &TenantPolicy) -> Compliance {
         }
     } else if facets.validity_expired {
         Compliance::Noncompliant
+    } else if threat_fails.contains(&facets.threat_setting) || fails(device, facets, policy) {
+        Compliance::Noncompliant
     } else if facets.threat_setting == ThreatSetting::Error {
         Compliance::Error
-    } else if fails.contains(&facets.threat_setting) {
-        Compliance::Noncompliant
+    } else if contradicts(facets, policy) {
+        Compliance::Conflict
     } else {
         Compliance::Compliant
     }

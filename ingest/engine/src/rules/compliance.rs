@@ -1,11 +1,12 @@
 //! R7: the compliance state of a device.
 //!
-//! Implemented: rows 1 to 6 and 10, with one threat-level policy per tenant and platform, and the device's own error. Not
-//! implemented: grace (R6) and the error hold (R5); so a reported error is `error` at once.
+//! Implemented: rows 1 to 6, 8 and 10, and row 7 without the hold (R5): a reported error is `error` at once. Not
+//! implemented: grace (R6, row 9).
 
 use muster_wire::{ManagementAgent, Platform};
 
 use super::managed_by::ManagedBy;
+use super::settings::{self, Failing};
 use super::threat::ThreatSetting;
 use super::{Decision, states};
 
@@ -125,22 +126,26 @@ pub enum ComplianceCause {
     NoPolicy,
     /// Its last report is no longer valid.
     NotActive,
-    /// The threat setting fails.
-    SettingFails,
+    /// These settings fail.
+    SettingsFail(Failing),
     /// The threat setting is in error.
     SettingInError,
+    /// No version of the operating system meets all policies.
+    Contradiction,
     /// Every policy that applies passes.
     PoliciesPass,
 }
 
-/// R7, first matching row wins. `setting` is that of a device that policies reach; the validity of its report can only
-/// have expired if a policy applies.
+/// R7, first matching row wins. `setting` is that of a device that policies reach, and `failing` has its other settings;
+/// `contradict` says that its policies do. The validity of its report can only have expired if a policy applies.
 #[inline(always)]
 pub(crate) fn compliance_state(
     agent: ManagementAgent,
     secure_by_default: bool,
     validity_expired: bool,
     setting: ThreatSetting,
+    mut failing: Failing,
+    contradict: bool,
 ) -> Decision<Compliance, ComplianceCause> {
     use ComplianceCause as Cause;
     let decided = |row, state, cause| Decision { state, row, cause };
@@ -160,17 +165,26 @@ pub(crate) fn compliance_state(
         }
         ThreatSetting::NotAssigned => decided("R7 row 4", Compliance::Compliant, Cause::NoPolicy),
         _ if validity_expired => decided("R7 row 5", Compliance::Noncompliant, Cause::NotActive),
-        ThreatSetting::NonCompliant | ThreatSetting::MissingPartnerData => {
-            decided("R7 row 6", Compliance::Noncompliant, Cause::SettingFails)
-        }
-        // Row 7 without the hold.
-        ThreatSetting::Error => decided("R7 row 7", Compliance::Error, Cause::SettingInError),
-        ThreatSetting::NotConfigured
+        ThreatSetting::NonCompliant
+        | ThreatSetting::MissingPartnerData
+        | ThreatSetting::Error
+        | ThreatSetting::NotConfigured
         | ThreatSetting::ConnectorNotEnabled
         | ThreatSetting::PlatformToggleOff
         | ThreatSetting::Compliant
         | ThreatSetting::MissingDataAllowed => {
-            decided("R7 row 10", Compliance::Compliant, Cause::PoliciesPass)
+            failing.add(settings::Setting::ThreatLevel, setting.fails());
+            if failing.any() {
+                let cause = Cause::SettingsFail(failing);
+                decided("R7 row 6", Compliance::Noncompliant, cause)
+            } else if setting == ThreatSetting::Error {
+                // Without the hold.
+                decided("R7 row 7", Compliance::Error, Cause::SettingInError)
+            } else if contradict {
+                decided("R7 row 8", Compliance::Conflict, Cause::Contradiction)
+            } else {
+                decided("R7 row 10", Compliance::Compliant, Cause::PoliciesPass)
+            }
         }
     }
 }
@@ -207,9 +221,10 @@ mod tests {
         ];
         for (agent, secure, setting, valid, expired) in table {
             for (validity_expired, expected) in [(false, valid), (true, expired)] {
+                let none = Failing::default();
+                let found = compliance_state(agent, secure, validity_expired, setting, none, false);
                 assert_eq!(
-                    compliance_state(agent, secure, validity_expired, setting).state,
-                    expected,
+                    found.state, expected,
                     "{agent:?} secure by default {secure} expired {validity_expired} {setting:?}"
                 );
             }
@@ -255,12 +270,12 @@ mod tests {
             (
                 (mdm, true, false, Setting::NonCompliant),
                 6,
-                Cause::SettingFails,
+                Cause::SettingsFail(failing(&[settings::Setting::ThreatLevel])),
             ),
             (
                 (mdm, true, false, Setting::MissingPartnerData),
                 6,
-                Cause::SettingFails,
+                Cause::SettingsFail(failing(&[settings::Setting::ThreatLevel])),
             ),
             ((mdm, true, false, Setting::Error), 7, Cause::SettingInError),
             (
@@ -270,12 +285,55 @@ mod tests {
             ),
         ] {
             let (agent, secure, expired, setting) = facts;
-            let found = compliance_state(agent, secure, expired, setting);
+            let none = Failing::default();
+            let found = compliance_state(agent, secure, expired, setting, none, false);
             assert_eq!(
                 (found.row, found.cause),
                 (format!("R7 row {row}").as_str(), cause)
             );
         }
+    }
+
+    fn failing(settings: &[settings::Setting]) -> Failing {
+        let mut failing = Failing::default();
+        for &setting in settings {
+            failing.add(setting, true);
+        }
+        failing
+    }
+
+    /// Rows 6 to 8 and 10 with the settings besides the threat level: a failure wins over an error, and that over a
+    /// contradiction.
+    #[test]
+    fn other_settings_decide_with_the_threat_level() {
+        use Compliance::{Compliant, Conflict, Error, Noncompliant};
+        use settings::Setting::{Jailbroken, ThreatLevel};
+        for (setting, others, contradict, expected, row) in [
+            (Setting::Compliant, &[][..], false, Compliant, 10),
+            (Setting::Compliant, &[], true, Conflict, 8),
+            (Setting::Error, &[], true, Error, 7),
+            (Setting::Error, &[Jailbroken], false, Noncompliant, 6),
+            (Setting::NotConfigured, &[Jailbroken], true, Noncompliant, 6),
+            (Setting::NonCompliant, &[Jailbroken], false, Noncompliant, 6),
+        ] {
+            let failing = failing(others);
+            let found = compliance_state(Agent::Mdm, false, false, setting, failing, contradict);
+            let row = format!("R7 row {row}");
+            assert_eq!(
+                (found.state, found.row),
+                (expected, row.as_str()),
+                "{setting:?}"
+            );
+            if setting == Setting::NonCompliant {
+                let both = self::failing(&[ThreatLevel, Jailbroken]);
+                assert_eq!(found.cause, ComplianceCause::SettingsFail(both));
+            }
+        }
+        // Where no policy applies, nothing can fail.
+        let of_no_policy = failing(&[Jailbroken]);
+        let setting = Setting::NotAssigned;
+        let found = compliance_state(Agent::Mdm, false, false, setting, of_no_policy, true);
+        assert_eq!(found.state, Compliant);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use muster_wire::{PartnerThreatState, Platform, Risk};
 
+use super::settings::DeviceRules;
 use super::{Decision, states};
 
 states! {
@@ -110,6 +111,8 @@ pub struct PlatformRules {
     pub connector: Connector,
     /// Whether a device without threat data fails.
     pub blocked_on_missing: bool,
+    /// What the assigned policies require of the device itself.
+    pub device: DeviceRules,
 }
 
 states! {
@@ -143,6 +146,11 @@ impl ThreatSetting {
     /// Whether it is the result of a policy that applies to the device (R4).
     pub(crate) const fn is_of_a_policy(self) -> bool {
         !matches!(self, Self::NotAssigned | Self::PlatformNotSupported)
+    }
+
+    /// Whether the setting fails.
+    pub(crate) const fn fails(self) -> bool {
+        matches!(self, Self::NonCompliant | Self::MissingPartnerData)
     }
 
     /// The status that the reference gives a setting with this result (`complianceStatus`).
@@ -239,6 +247,12 @@ mod tests {
         threshold: Threshold::Medium,
         connector: Connector::Enabled,
         blocked_on_missing: false,
+        device: DeviceRules {
+            os_minimum: 0,
+            os_maximum: u64::MAX,
+            blocks_jailbroken: false,
+            requires_encryption: false,
+        },
     };
 
     const HIGH: Option<ThreatLevel> = Some(ThreatLevel::High);

@@ -90,7 +90,8 @@ impl Shard {
         if is_cached {
             observe_cached(&mut record, check_in, policy, now);
         } else {
-            report_and_observe(&mut record, check_in, policy, now);
+            let cold = self.devices.cold(slot);
+            report_and_observe(&mut record, cold, check_in, policy, now);
         }
         let postpones = is_cached
             && record.flags == before.flags
@@ -126,11 +127,11 @@ impl Shard {
             tenant,
             ..DeviceRecord::default()
         };
-        report_and_observe(&mut record, check_in, policy, now);
         let cold = ColdRecord {
             first_seen: now,
             ..ColdRecord::default()
         };
+        report_and_observe(&mut record, &cold, check_in, policy, now);
         let slot = self.create(hash, record, cold, policy, effects);
         Verdict::Accepted {
             slot,

@@ -197,7 +197,7 @@ impl Audited<'_> {
             return true;
         };
         let time = self.time.of(slot);
-        let facets = evaluate(record, reported, policy, time).word();
+        let facets = evaluate(record, cold, reported, policy, time).word();
         facets != record.facets || at > deadline(record, policy, time)
     }
 }

@@ -7,7 +7,7 @@
 
 use muster_wire::{CheckInRecord, Flags, Onboarding};
 
-use crate::device::DeviceRecord;
+use crate::device::{ColdRecord, DeviceRecord};
 use crate::facet::Facets;
 use crate::journal::REPEATED_SEQ_MAX;
 use crate::policy::TenantPolicy;
@@ -20,6 +20,7 @@ use crate::rules::threat::{ThreatCause, ThreatSetting, threat_setting};
 #[inline(always)]
 pub(super) fn report_and_observe(
     record: &mut DeviceRecord,
+    cold: &ColdRecord,
     check_in: &CheckInRecord,
     policy: &TenantPolicy,
     now: u32,
@@ -45,7 +46,7 @@ pub(super) fn report_and_observe(
     if onboarded && !before.onboarded() {
         begin_onboarding(record, now);
     }
-    observe(record, reported, check_in.seq(), policy, now);
+    observe(record, cold, reported, check_in.seq(), policy, now);
 }
 
 /// R17: a sensor that is offboarded now keeps the state that it has now, however long ago it was evaluated. Rare, and by
@@ -76,13 +77,14 @@ fn store_report(record: &mut DeviceRecord, check_in: &CheckInRecord) {
 #[inline(always)]
 pub(super) fn observe(
     record: &mut DeviceRecord,
+    cold: &ColdRecord,
     reported: Facets,
     seq: u64,
     policy: &TenantPolicy,
     now: u32,
 ) {
     record_seq_and_time(record, reported.onboarded, seq, now);
-    record.facets = evaluate(record, reported, policy, now).word();
+    record.facets = evaluate(record, cold, reported, policy, now).word();
 }
 
 /// Records seq and receive time of a check-in whose flags are in the record.
@@ -108,8 +110,11 @@ fn record_seq_and_time(record: &mut DeviceRecord, onboarded: bool, seq: u64, now
 /// the facets that follow from it are not the ones that follow from this one.
 #[inline(always)]
 pub(super) fn is_cached(record: &DeviceRecord, check_in: &CheckInRecord) -> bool {
-    /// The flag that is a facet, and the one that R3 reads in addition.
-    const CACHED: Flags = Flags::FOREIGN_ORG.union(Flags::SETTING_ERROR);
+    /// The flag that is a facet, and those that settings read in addition.
+    const CACHED: Flags = Flags::FOREIGN_ORG
+        .union(Flags::SETTING_ERROR)
+        .union(Flags::JAILBROKEN)
+        .union(Flags::ENCRYPTED);
     let changed = record.flags.bits() ^ check_in.flags().bits();
     record.facets.are_valid_with(check_in.codes()) && changed & CACHED.bits() == 0
 }
@@ -153,20 +158,22 @@ pub struct Decisions {
     pub compliance: Decision<Compliance, ComplianceCause>,
 }
 
-/// Decides about a device by its record and what it has reported; `reported` also has the state that its sensor keeps if
+/// Decides about a device by its records and what it has reported; `reported` also has the state that its sensor keeps if
 /// it is offboarded.
 #[inline(always)]
 pub fn decide(
     record: &DeviceRecord,
+    cold: &ColdRecord,
     reported: &Facets,
     policy: &TenantPolicy,
     now: u32,
 ) -> Decisions {
     let kept = reported.kept_sensor();
     let sensor = sensor(record, reported.onboarded, kept, policy, now);
+    let rules = policy.platform(reported.platform);
     let threat_setting = threat_setting(
         reported.platform,
-        policy.platform(reported.platform),
+        rules,
         is_reached(reported.management_agent),
         reported.threat_level(),
         record.flags.contains(Flags::SETTING_ERROR),
@@ -178,6 +185,8 @@ pub fn decide(
         policy.secure_by_default,
         is_expired,
         threat_setting.state,
+        rules.device.failing(record.flags, || cold.os_version()),
+        rules.device.contradict(),
     );
     Decisions {
         sensor,
@@ -190,11 +199,12 @@ pub fn decide(
 #[inline(always)]
 pub fn evaluate(
     record: &DeviceRecord,
+    cold: &ColdRecord,
     reported: Facets,
     policy: &TenantPolicy,
     now: u32,
 ) -> Facets {
-    let decided = decide(record, &reported, policy, now);
+    let decided = decide(record, cold, &reported, policy, now);
     let (sensor, kept) = (decided.sensor.state, reported.kept_sensor());
     Facets {
         sensor,

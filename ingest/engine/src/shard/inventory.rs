@@ -86,29 +86,33 @@ impl Shard {
         if self.devices.get(slot).removed() {
             return Verdict::Rejected(RejectReason::DeviceRemoved);
         }
-        let stored = &mut self.devices.cold_mut(slot).inventory_revision;
-        match inventory.revision.cmp(stored) {
+        let stored = self.devices.cold(slot).inventory_revision;
+        match inventory.revision.cmp(&stored) {
             Ordering::Less => {
-                effects.stored = Some(Stored::Revision(*stored));
+                effects.stored = Some(Stored::Revision(stored));
                 Verdict::Stale
             }
             Ordering::Equal => Verdict::Duplicate,
-            Ordering::Greater if is_ahead(*stored) => {
-                effects.stored = Some(Stored::Revision(*stored));
+            Ordering::Greater if is_ahead(stored) => {
+                effects.stored = Some(Stored::Revision(stored));
                 Verdict::Rejected(RejectReason::SeqAhead)
             }
             Ordering::Greater => {
-                *stored = inventory.revision;
+                self.devices.cold_mut(slot).set_inventory(inventory);
                 self.checkpoint.dirty.insert(slot.page());
-                // It stays in its cell, and whoever follows the changes of devices learns of it.
                 let record = self.devices.get(slot);
-                effects.transitions.push(Transition {
-                    slot,
-                    device_id: record.device_id,
-                    tenant,
-                    before: Some(record.facets),
-                    after: Some(record.facets),
-                });
+                let (facets, profile) = (record.facets, record.profile());
+                let policy = policies.of(slot, profile);
+                if !self.reevaluate(slot, policy, self.time.of(slot), effects) {
+                    // It stays in its cell, and whoever follows the changes of devices learns of it.
+                    effects.transitions.push(Transition {
+                        slot,
+                        device_id: inventory.device_id,
+                        tenant,
+                        before: Some(facets),
+                        after: Some(facets),
+                    });
+                }
                 accepted(slot)
             }
         }
@@ -127,11 +131,11 @@ pub(super) fn created_by_inventory(
         tenant,
         ..DeviceRecord::default()
     };
-    record.facets = evaluate(&record, Facets::default(), policy, now).word();
-    let cold = ColdRecord {
-        inventory_revision: inventory.revision,
+    let mut cold = ColdRecord {
         first_seen: now,
         ..ColdRecord::default()
     };
+    cold.set_inventory(inventory);
+    record.facets = evaluate(&record, &cold, Facets::default(), policy, now).word();
     (record, cold)
 }

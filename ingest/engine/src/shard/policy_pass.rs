@@ -89,7 +89,8 @@ impl Shard {
         let Some(reported) = Facets::from_word(record.facets) else {
             return false;
         };
-        let facets = evaluate(&record, reported, policy, evaluated_at).word();
+        let cold = self.devices.cold(slot);
+        let facets = evaluate(&record, cold, reported, policy, evaluated_at).word();
         let changed = facets != record.facets;
         if changed {
             record.facets = facets;

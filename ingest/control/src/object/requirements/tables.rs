@@ -5,7 +5,7 @@
 
 use super::super::Subclass;
 use super::Kind::{Choice, Flag, List, Number, Object, Text, Version};
-use super::{Requirement, stored};
+use super::{Requirement, evaluated, stored};
 
 /// Choices, of which the first is the default. Names that require nothing are in [`super::NOTHING`].
 const LEVELS: &[&str] = &["unavailable", "secured", "low", "medium", "high", "notSet"];
@@ -57,8 +57,8 @@ const WINDOWS10: &[Requirement] = &[
     stored("memoryIntegrityEnabled", Flag),
     stored("mobileOsMaximumVersion", Text),
     stored("mobileOsMinimumVersion", Text),
-    stored("osMaximumVersion", Version),
-    stored("osMinimumVersion", Version),
+    evaluated("osMaximumVersion", Version),
+    evaluated("osMinimumVersion", Version),
     stored("passwordBlockSimple", Flag),
     stored("passwordExpirationDays", Number),
     stored("passwordMinimumCharacterSetCount", Number),
@@ -72,7 +72,7 @@ const WINDOWS10: &[Requirement] = &[
     stored("rtpEnabled", Flag),
     stored("secureBootEnabled", Flag),
     stored("signatureOutOfDate", Flag),
-    stored("storageRequireEncryption", Flag),
+    evaluated("storageRequireEncryption", Flag),
     stored("tpmRequired", Flag),
     stored("validOperatingSystemBuildRanges", List),
     stored("virtualizationBasedSecurityEnabled", Flag),
@@ -86,9 +86,9 @@ const IOS: &[Requirement] = &[
     ),
     stored("managedEmailProfileRequired", Flag),
     stored("osMaximumBuildVersion", Text),
-    stored("osMaximumVersion", Version),
+    evaluated("osMaximumVersion", Version),
     stored("osMinimumBuildVersion", Text),
-    stored("osMinimumVersion", Version),
+    evaluated("osMinimumVersion", Version),
     stored("passcodeBlockSimple", Flag),
     stored("passcodeExpirationDays", Number),
     stored("passcodeMinimumCharacterSetCount", Number),
@@ -99,7 +99,7 @@ const IOS: &[Requirement] = &[
     stored("passcodeRequired", Flag),
     stored("passcodeRequiredType", Choice(PASSWORDS)),
     stored("restrictedApps", List),
-    stored("securityBlockJailbrokenDevices", Flag),
+    evaluated("securityBlockJailbrokenDevices", Flag),
 ];
 
 const ANDROID: &[Requirement] = &[
@@ -109,8 +109,8 @@ const ANDROID: &[Requirement] = &[
     ),
     stored("conditionStatementId", Text),
     stored("minAndroidSecurityPatchLevel", Text),
-    stored("osMaximumVersion", Version),
-    stored("osMinimumVersion", Version),
+    evaluated("osMaximumVersion", Version),
+    evaluated("osMinimumVersion", Version),
     stored("passwordExpirationDays", Number),
     stored("passwordMinimumLength", Number),
     stored("passwordMinutesOfInactivityBeforeLock", Number),
@@ -121,7 +121,7 @@ const ANDROID: &[Requirement] = &[
     stored("requiredPasswordComplexity", Choice(COMPLEXITIES)),
     stored("restrictedApps", List),
     stored("securityBlockDeviceAdministratorManagedDevices", Flag),
-    stored("securityBlockJailbrokenDevices", Flag),
+    evaluated("securityBlockJailbrokenDevices", Flag),
     stored("securityDisableUsbDebugging", Flag),
     stored("securityPreventInstallAppsFromUnknownSources", Flag),
     stored("securityRequireCompanyPortalAppIntegrity", Flag),
@@ -130,7 +130,7 @@ const ANDROID: &[Requirement] = &[
     stored("securityRequireSafetyNetAttestationCertifiedDevice", Flag),
     stored("securityRequireUpToDateSecurityProviders", Flag),
     stored("securityRequireVerifyApps", Flag),
-    stored("storageRequireEncryption", Flag),
+    evaluated("storageRequireEncryption", Flag),
 ];
 
 const ANDROID_WORK_PROFILE: &[Requirement] = &[
@@ -139,8 +139,8 @@ const ANDROID_WORK_PROFILE: &[Requirement] = &[
         Choice(LEVELS),
     ),
     stored("minAndroidSecurityPatchLevel", Text),
-    stored("osMaximumVersion", Version),
-    stored("osMinimumVersion", Version),
+    evaluated("osMaximumVersion", Version),
+    evaluated("osMinimumVersion", Version),
     stored("passwordExpirationDays", Number),
     stored("passwordMinimumLength", Number),
     stored("passwordMinutesOfInactivityBeforeLock", Number),
@@ -149,7 +149,7 @@ const ANDROID_WORK_PROFILE: &[Requirement] = &[
     stored("passwordRequiredType", Choice(ANDROID_PASSWORDS)),
     stored("passwordSignInFailureCountBeforeFactoryReset", Number),
     stored("requiredPasswordComplexity", Choice(COMPLEXITIES)),
-    stored("securityBlockJailbrokenDevices", Flag),
+    evaluated("securityBlockJailbrokenDevices", Flag),
     stored("securityDisableUsbDebugging", Flag),
     stored("securityPreventInstallAppsFromUnknownSources", Flag),
     stored("securityRequireCompanyPortalAppIntegrity", Flag),
@@ -162,7 +162,7 @@ const ANDROID_WORK_PROFILE: &[Requirement] = &[
         "securityRequiredAndroidSafetyNetEvaluationType",
         Choice(ATTESTATIONS),
     ),
-    stored("storageRequireEncryption", Flag),
+    evaluated("storageRequireEncryption", Flag),
     stored("workProfileInactiveBeforeScreenLockInMinutes", Number),
     stored("workProfilePasswordExpirationInDays", Number),
     stored("workProfilePasswordMinimumLength", Number),
@@ -181,8 +181,8 @@ const ANDROID_DEVICE_OWNER: &[Requirement] = &[
         Choice(LEVELS),
     ),
     stored("minAndroidSecurityPatchLevel", Text),
-    stored("osMaximumVersion", Version),
-    stored("osMinimumVersion", Version),
+    evaluated("osMaximumVersion", Version),
+    evaluated("osMinimumVersion", Version),
     stored("passwordExpirationDays", Number),
     stored("passwordMinimumLength", Number),
     stored("passwordMinimumLetterCharacters", Number),
@@ -196,7 +196,7 @@ const ANDROID_DEVICE_OWNER: &[Requirement] = &[
     stored("passwordRequired", Flag),
     stored("passwordRequiredType", Choice(OWNER_PASSWORDS)),
     stored("requireNoPendingSystemUpdates", Flag),
-    stored("securityBlockJailbrokenDevices", Flag),
+    evaluated("securityBlockJailbrokenDevices", Flag),
     stored("securityRequireIntuneAppIntegrity", Flag),
     stored("securityRequireSafetyNetAttestationBasicIntegrity", Flag),
     stored("securityRequireSafetyNetAttestationCertifiedDevice", Flag),
@@ -204,7 +204,7 @@ const ANDROID_DEVICE_OWNER: &[Requirement] = &[
         "securityRequiredAndroidSafetyNetEvaluationType",
         Choice(ATTESTATIONS),
     ),
-    stored("storageRequireEncryption", Flag),
+    evaluated("storageRequireEncryption", Flag),
 ];
 
 const MAC_OS: &[Requirement] = &[
@@ -217,9 +217,9 @@ const MAC_OS: &[Requirement] = &[
     stored("firewallEnabled", Flag),
     stored("gatekeeperAllowedAppSource", Choice(APP_SOURCES)),
     stored("osMaximumBuildVersion", Text),
-    stored("osMaximumVersion", Version),
+    evaluated("osMaximumVersion", Version),
     stored("osMinimumBuildVersion", Text),
-    stored("osMinimumVersion", Version),
+    evaluated("osMinimumVersion", Version),
     stored("passwordBlockSimple", Flag),
     stored("passwordExpirationDays", Number),
     stored("passwordMinimumCharacterSetCount", Number),
@@ -228,7 +228,7 @@ const MAC_OS: &[Requirement] = &[
     stored("passwordPreviousPasswordBlockCount", Number),
     stored("passwordRequired", Flag),
     stored("passwordRequiredType", Choice(PASSWORDS)),
-    stored("storageRequireEncryption", Flag),
+    evaluated("storageRequireEncryption", Flag),
     stored("systemIntegrityProtectionEnabled", Flag),
 ];
 

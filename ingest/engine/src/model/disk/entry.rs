@@ -81,6 +81,7 @@ impl ModelDevice {
             last_contact: time(record.last_contact),
             last_telemetry: time(record.last_telemetry),
             last_full_report: time(record.last_full_report),
+            os_version: cold.os_version(),
         }
     }
 }

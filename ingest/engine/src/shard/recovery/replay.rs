@@ -124,7 +124,7 @@ impl<'a> Replay<'a> {
             return Err("a check-in that the shard does not accept");
         }
         let policy = policies.of(slot, stored.profile());
-        report_and_observe(&mut stored, record, policy, now);
+        report_and_observe(&mut stored, &cold, record, policy, now);
         self.write(slot, stored, cold);
         Ok(())
     }
@@ -153,7 +153,8 @@ impl<'a> Replay<'a> {
         reported.set_flags(repeated.flags);
         let policy = policies.of(slot, record.profile());
         let now = self.value.now.as_seconds();
-        observe(&mut record, reported, repeated.seq, policy, now);
+        let cold = self.shard.devices.cold(slot);
+        observe(&mut record, cold, reported, repeated.seq, policy, now);
         *self.shard.devices.get_mut(slot) = record;
         self.shard.checkpoint.dirty.insert(slot.page());
         Ok(())
@@ -174,8 +175,9 @@ impl<'a> Replay<'a> {
             }
             Some(stored) => {
                 let mut cold = *self.shard.devices.cold(slot);
-                cold.inventory_revision = inventory.revision;
+                cold.set_inventory(inventory);
                 self.write(slot, stored, cold);
+                self.evaluate(slot, self.shard.time.of(slot));
                 Ok(())
             }
             None => {
@@ -252,7 +254,8 @@ impl<'a> Replay<'a> {
         let Some(reported) = Facets::from_word(record.facets) else {
             return;
         };
-        let facets = evaluate(&record, reported, policy, time).word();
+        let cold = self.shard.devices.cold(slot);
+        let facets = evaluate(&record, cold, reported, policy, time).word();
         if facets != record.facets {
             record.facets = facets;
             *self.shard.devices.get_mut(slot) = record;

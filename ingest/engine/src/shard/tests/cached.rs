@@ -66,6 +66,7 @@ proptest! {
         let mut shard = shard_with(LIMITS, policy);
         let mut fleet =
             [0, 1, 2].map(|number| (check_in(number, 0), None::<(DeviceRecord, u32)>));
+        let cold = ColdRecord::default();
         let mut seconds = NOW.as_seconds();
         for (number, change, passed) in reports {
             let (report, full) = &mut fleet[usize::from(number)];
@@ -80,13 +81,13 @@ proptest! {
             shard.seal(&mut effects);
             if let Some((record, _)) = full {
                 let reported = Facets::from_word(record.facets).unwrap();
-                record.facets = evaluate(record, reported, &rules, seconds).word();
+                record.facets = evaluate(record, &cold, reported, &rules, seconds).word();
             }
             let (record, first_seen) = full.get_or_insert_with(|| {
                 let device_id = report.device_id();
                 (DeviceRecord { device_id, ..DeviceRecord::default() }, seconds)
             });
-            report_and_observe(record, &report, &rules, seconds);
+            report_and_observe(record, &cold, &report, &rules, seconds);
             shard.begin(Timestamp::from_seconds(seconds), &mut effects);
             let outcome = shard.apply_check_ins(TENANT, &[report], &mut effects);
             shard.seal(&mut effects);

@@ -9,6 +9,7 @@ use super::disk::Disk;
 use super::*;
 use crate::ShardMap;
 use crate::model::{Answer, Model, ModelCell};
+use crate::rules::settings::DeviceRules;
 use crate::rules::threat::{Connector, PlatformRules, Threshold};
 
 /// An event that a server applies.
@@ -128,15 +129,32 @@ fn any_platform_rules() -> impl Strategy<Value = PlatformRules> {
         any_member(Threshold::ALL),
         connector,
         any::<bool>(),
+        any_device_rules(),
     )
         .prop_map(
-            |(policy_assigned, threshold, connector, blocked_on_missing)| PlatformRules {
+            |(policy_assigned, threshold, connector, blocked_on_missing, device)| PlatformRules {
                 policy_assigned,
                 threshold,
                 connector,
                 blocked_on_missing,
+                device,
             },
         )
+}
+
+/// Mostly without a requirement, so that other rules decide too.
+fn any_device_rules() -> impl Strategy<Value = DeviceRules> {
+    let rarely = || prop::bool::weighted(0.2);
+    let minimum = prop_oneof![3 => Just(0), 1 => 1..4u64];
+    let maximum = prop_oneof![3 => Just(u64::MAX), 1 => 1..4u64];
+    (minimum, maximum, rarely(), rarely()).prop_map(
+        |(os_minimum, os_maximum, blocks_jailbroken, requires_encryption)| DeviceRules {
+            os_minimum,
+            os_maximum,
+            blocks_jailbroken,
+            requires_encryption,
+        },
+    )
 }
 
 /// Some of four targets.
@@ -149,14 +167,16 @@ fn any_targeted() -> impl Strategy<Value = TargetedRules> {
     (
         any_member(Platform::ALL),
         any_member(Threshold::ALL),
+        any_device_rules(),
         any::<bool>(),
         any_targets(),
         any_targets(),
     )
         .prop_map(
-            |(platform, threshold, all_devices, included, excluded)| TargetedRules {
+            |(platform, threshold, device, all_devices, included, excluded)| TargetedRules {
                 platform,
                 threshold,
+                device,
                 all_devices,
                 included,
                 excluded,
@@ -194,11 +214,17 @@ pub(super) fn any_event() -> impl Strategy<Value = Event> {
         0..300u16,
         any_revision(),
         prop::sample::subsequence(vec!["a", "b"], 0..=2),
+        0..5u64,
     )
-        .prop_map(|(tenant, number, revision, tags)| Event::Inventory {
-            tenant: TenantIndex(tenant),
-            inventory: inventory(number, revision, &tags),
-        });
+        .prop_map(
+            |(tenant, number, revision, tags, os_version)| Event::Inventory {
+                tenant: TenantIndex(tenant),
+                inventory: Inventory {
+                    os_version,
+                    ..inventory(number, revision, &tags)
+                },
+            },
+        );
     let policy = any_rules().prop_map(Event::Policy);
     // Up to the limits of the sensor, and beyond the retention of removed and of offboarded devices.
     let seconds = prop_oneof![30 => 0..200_000, 10 => -800_000..0, 1 => 2_600_000..16_000_000];

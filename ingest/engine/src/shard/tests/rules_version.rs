@@ -4,6 +4,7 @@ use super::evaluation::evaluate;
 use super::*;
 use crate::rules::RULES_VERSION;
 use crate::rules::sensor::SensorLimits;
+use crate::rules::settings::DeviceRules;
 use crate::rules::threat::{Connector, PlatformRules};
 
 /// Evaluations in the sample.
@@ -53,6 +54,12 @@ impl Numbers {
                     threshold: self.one_of(Threshold::ALL),
                     connector: self.one_of(Connector::ALL),
                     blocked_on_missing: self.flag(),
+                    device: DeviceRules {
+                        os_minimum: self.one_of(&[0, 0, 2, 9]),
+                        os_maximum: self.one_of(&[u64::MAX, u64::MAX, 5]),
+                        blocks_jailbroken: self.one_of(&[false, false, true]),
+                        requires_encryption: self.one_of(&[false, false, true]),
+                    },
                 };
             });
         }
@@ -68,6 +75,15 @@ impl Numbers {
             last_full_report: self.time(),
             ..DeviceRecord::default()
         }
+    }
+
+    fn cold(&mut self) -> ColdRecord {
+        let mut cold = ColdRecord::default();
+        cold.set_inventory(&Inventory {
+            os_version: self.one_of(&[0, 1, 2, 5, 6, 9]),
+            ..inventory(1, 1, &[])
+        });
+        cold
     }
 
     fn reported(&mut self, flags: Flags) -> Facets {
@@ -93,14 +109,15 @@ fn other_results_of_the_rules_have_another_version() {
     for _ in 0..SAMPLES {
         let (policy, record) = (numbers.policy(), numbers.record());
         let reported = numbers.reported(record.flags);
-        let facets = evaluate(&record, reported, &policy, NOW.as_seconds());
+        let cold = numbers.cold();
+        let facets = evaluate(&record, &cold, reported, &policy, NOW.as_seconds());
         for byte in facets.word().0.to_le_bytes() {
             digest = (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         }
     }
     assert_eq!(
         (RULES_VERSION, digest),
-        (6, 11_358_096_155_092_130_367),
+        (7, 15_895_530_133_362_396_586),
         "the rules have other results: raise RULES_VERSION"
     );
 }
