@@ -243,7 +243,7 @@ fn shard_state(config: &Config) -> [MemoryPart; 3] {
         part(
             "devices",
             slab + index_bytes_max(devices),
-            "devices_max x (80 B in chunks of 320 KiB + 17.2 B in a table for each of 48 shards)",
+            "devices_max x (88 B in chunks of 352 KiB + 17.2 B in a table for each of 48 shards)",
         ),
         part(
             "cells",
@@ -423,9 +423,9 @@ mod tests {
         assert_eq!(bytes(&bound, "inboxes"), 2 * 256 * (196_608 + 128));
         assert_eq!(bytes(&bound, "buffer pool"), 2 * 272 * 196_608);
         assert_eq!(bytes(&bound, "handshakes"), 256 << 16);
-        // 245 chunks of 320 KiB and one for each shard; 24/7 slots of 5 bytes, as an eighth and a third more devices fit.
+        // 245 chunks of 352 KiB and one for each shard; 24/7 slots of 5 bytes, as an eighth and a third more devices fit.
         let index = 3_428_571 * 5 + 48 * 128;
-        assert_eq!(bytes(&bound, "devices"), (245 + 48) * 327_680 + index);
+        assert_eq!(bytes(&bound, "devices"), (245 + 48) * 360_448 + index);
         assert_eq!(bytes(&bound, "recount"), 341_536 * 300 + 1_000_000 * 256);
         assert_eq!(
             bytes(&bound, "objects"),

@@ -52,9 +52,9 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
     let (facets, why) = match policy.for_targets(record.tenant, targets) {
         // A removed device stays as it was.
         Some(rules) if !record.removed() => {
-            let decisions = decide(record, facets, &rules, now);
+            let decisions = decide(record, cold, facets, &rules, now);
             let why = why::why(record, facets, &rules, &decisions);
-            (evaluate(record, *facets, &rules, now), why)
+            (evaluate(record, cold, *facets, &rules, now), why)
         }
         _ => (*facets, Vec::new()),
     };

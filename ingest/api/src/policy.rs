@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use muster_engine::rules::threat::{PlatformRules, platform_has_threshold};
+use muster_engine::DeviceRules;
+use muster_engine::rules::threat::{PlatformRules, platform_has_policies, platform_has_threshold};
 use muster_wire::Platform;
 use serde_json::{Map, Value, json};
 
@@ -31,6 +32,15 @@ pub(super) async fn policy(
             .map(|platform| (platform.name().to_owned(), value(rules.platform(*platform))))
             .collect()
     };
+    let with_policies = Platform::ALL
+        .iter()
+        .filter(|platform| platform_has_policies(**platform));
+    let requirements: Map<String, Value> = with_policies
+        .map(|platform| {
+            let of_platform = device_requirements(&rules.platform(*platform).device);
+            (platform.name().to_owned(), of_platform)
+        })
+        .collect();
     Ok(Json(json!({
         "tenant": tenant::name(&api, index),
         "revision": policy.revision().0,
@@ -40,8 +50,19 @@ pub(super) async fn policy(
         "thresholds": by_platform(&|rules| rules.threshold.name().into()),
         "connector": by_platform(&|rules| rules.connector.name().into()),
         "blocked_on_missing_partner_data": by_platform(&|rules| rules.blocked_on_missing.into()),
+        "device_requirements": requirements,
         "sensor_inactive_seconds": rules.sensor_limits.inactive_seconds,
         "no_sensor_data_seconds": rules.sensor_limits.no_sensor_data_seconds,
         "report_valid_seconds": rules.validity_seconds,
     })))
+}
+
+/// What policies require of the device itself; null for what they do not. Versions are packed as in inventories.
+fn device_requirements(rules: &DeviceRules) -> Value {
+    json!({
+        "os_minimum": (rules.os_minimum != 0).then_some(rules.os_minimum),
+        "os_maximum": (rules.os_maximum != u64::MAX).then_some(rules.os_maximum),
+        "blocks_jailbroken": rules.blocks_jailbroken,
+        "requires_encryption": rules.requires_encryption,
+    })
 }

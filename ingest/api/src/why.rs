@@ -5,8 +5,9 @@
 
 use muster_engine::rules::compliance::ComplianceCause;
 use muster_engine::rules::sensor::SensorCause;
+use muster_engine::rules::settings::Failing;
 use muster_engine::rules::threat::ThreatLevel;
-use muster_engine::{Decisions, DeviceRecord, Facets, TenantPolicy, ThreatSetting};
+use muster_engine::{Decisions, DeviceRecord, Facets, Setting, TenantPolicy, ThreatSetting};
 use muster_wire::Risk;
 
 use crate::times;
@@ -70,12 +71,23 @@ fn compliance(record: &DeviceRecord, rules: &TenantPolicy, decisions: &Decisions
             rules.validity_seconds,
             at(record.last_check_in)
         ),
-        ComplianceCause::SettingFails => "the threat setting fails",
+        ComplianceCause::SettingsFail(failing) => &failed(failing),
         ComplianceCause::SettingInError => "the threat setting is in error",
+        ComplianceCause::Contradiction => {
+            "no version of the operating system meets every policy that applies"
+        }
         ComplianceCause::PoliciesPass => "every policy that applies passes",
     };
     let (row, state) = (decision.row, decision.state.name());
     format!("{row}: compliance is {state}: {reason}")
+}
+
+fn failed(failing: Failing) -> String {
+    let names: Vec<_> = failing.iter().map(Setting::name).collect();
+    match names.as_slice() {
+        [name] => format!("the setting {name} fails"),
+        names => format!("the settings {} fail", names.join(", ")),
+    }
 }
 
 fn sensor(record: &DeviceRecord, rules: &TenantPolicy, decisions: &Decisions) -> String {
@@ -129,7 +141,7 @@ fn at(seconds: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use muster_engine::{Connector, SensorState, Threshold, decide};
+    use muster_engine::{ColdRecord, Connector, SensorState, Threshold, decide};
     use muster_wire::{Flags, ManagementAgent, Platform};
 
     use super::*;
@@ -168,7 +180,7 @@ mod tests {
         rules: &TenantPolicy,
         now: u32,
     ) -> [String; 3] {
-        let decisions = decide(&record, &facets, rules, now);
+        let decisions = decide(&record, &ColdRecord::default(), &facets, rules, now);
         why(&record, &facets, rules, &decisions).try_into().unwrap()
     }
 
@@ -177,7 +189,7 @@ mod tests {
         let expected = [
             "R3: threat setting is nonCompliant: threat level high is above the threshold medium \
              (risk high, partner unknown)",
-            "R7 row 6: compliance is noncompliant: the threat setting fails",
+            "R7 row 6: compliance is noncompliant: the setting deviceThreatProtectionRequiredSecurityLevel fails",
             "R17 row 6: sensor is active: last contact 2026-01-01T00:00:00Z, \
              last telemetry 2026-01-01T00:00:00Z",
         ];

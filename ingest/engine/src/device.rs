@@ -168,7 +168,7 @@ pub struct ColdRecord {
     pub removed_at: u32,
     /// The version of the operating system in the inventory, its more significant half first: as one number it would
     /// leave a gap before it.
-    pub(crate) os_version: [u32; 2],
+    pub os_version: [u32; 2],
 }
 
 const _: () = assert!(size_of::<ColdRecord>() == COLD_RECORD_BYTES);
@@ -180,7 +180,7 @@ impl ColdRecord {
     }
 
     /// What the record has of an inventory.
-    pub(crate) fn set_inventory(&mut self, inventory: &Inventory) {
+    pub fn set_inventory(&mut self, inventory: &Inventory) {
         self.inventory_revision = inventory.revision;
         let version = inventory.os_version;
         self.os_version = [(version >> 32) as u32, version as u32];

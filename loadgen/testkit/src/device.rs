@@ -4,7 +4,8 @@
 //! not do: evaluate rules. The engine's model does that once, at the end (see `oracle`). On the hot path.
 
 use muster_wire::{
-    CheckIn, DeviceId, Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk,
+    CheckIn, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, PartnerThreatState, Platform,
+    Risk,
 };
 
 use crate::{
@@ -222,6 +223,14 @@ impl Device {
     /// Index in [`population::INVENTORIES`], if the device sends an inventory.
     pub fn inventory_kind(&self) -> Option<usize> {
         (self.inventory_kind != NO_INVENTORY).then_some(usize::from(self.inventory_kind))
+    }
+
+    /// The version of the operating system in its inventory, packed; 0 if it sends none.
+    pub fn os_version(&self) -> u64 {
+        let of_platform = |(share, _): &&(&PlatformShare, _)| share.platform == self.platform;
+        let share = PLATFORMS.iter().find(of_platform);
+        let share = share.filter(|_| self.inventory_kind().is_some());
+        share.map_or(0, |(share, _)| Inventory::pack_version(share.os_version))
     }
 
     /// The platform of the device.

@@ -380,7 +380,7 @@ impl FleetPart {
                 let (manufacturer, model) = random.choose_weighted(share.models);
                 Some(Inventory {
                     device_id: self.id(index),
-                    os_version: Inventory::pack_version(share.os_version),
+                    os_version: device.os_version(),
                     revision: 1,
                     owner,
                     device_name: format!("device-{number:07}"),

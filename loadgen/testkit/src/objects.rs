@@ -2,8 +2,8 @@
 //!
 //! Blocking, like [`Ops`]. Needs `ops.allow_changes` in the configuration of the server.
 
-use muster_engine::{Connector, PlatformRules, TenantPolicy, Threshold};
-use muster_wire::Platform;
+use muster_engine::{Connector, DeviceRules, PlatformRules, TenantPolicy, Threshold};
+use muster_wire::{Inventory, Platform};
 use serde_json::{Value, json};
 
 use crate::ops::{Ops, OpsError};
@@ -85,21 +85,61 @@ pub fn put_in_force(ops: &Ops, tenant: &str, rules: &TenantPolicy) -> Result<(),
     for (platform, of_type) in TYPES {
         let rules = rules.platform(platform);
         let level = level(rules.threshold);
+        let required = device_requirements(platform, &rules.device);
         let mut all = existing["value"].as_array().into_iter().flatten();
         let policy = all.find(|policy| policy["@odata.type"] == of_type);
         match policy.and_then(|policy| policy["id"].as_str()) {
             Some(id) if rules.policy_assigned => {
-                let body = json!({ "deviceThreatProtectionRequiredSecurityLevel": level });
+                let mut body = json!({ "deviceThreatProtectionRequiredSecurityLevel": level });
+                add(&mut body, required);
                 send(ops, "PATCH", &format!("{policies}/{id}"), &body)?;
             }
             Some(id) => send(ops, "DELETE", &format!("{policies}/{id}"), &Value::Null)?,
             None if rules.policy_assigned => {
-                send(ops, "POST", &policies, &policy_document(of_type, level))?;
+                let mut body = policy_document(of_type, level);
+                add(&mut body, required);
+                send(ops, "POST", &policies, &body)?;
             }
             None => (),
         }
     }
     Ok(())
+}
+
+/// What a policy of a platform requires of the device itself: the properties that its type has.
+pub fn device_requirements(platform: Platform, rules: &DeviceRules) -> Value {
+    let none = DeviceRules::default();
+    let version = |version: u64, none: u64| {
+        let parts = Inventory::unpack_version(version).map(|part| part.to_string());
+        (version != none).then(|| parts.join("."))
+    };
+    let mut required = json!({
+        "osMinimumVersion": version(rules.os_minimum, none.os_minimum),
+        "osMaximumVersion": version(rules.os_maximum, none.os_maximum),
+    });
+    if has_jailbreak(platform) {
+        required["securityBlockJailbrokenDevices"] = rules.blocks_jailbroken.into();
+    }
+    if has_encryption(platform) {
+        required["storageRequireEncryption"] = rules.requires_encryption.into();
+    }
+    required
+}
+
+/// Whether policies of a platform can block jailbroken devices.
+pub const fn has_jailbreak(platform: Platform) -> bool {
+    !matches!(platform, Platform::Windows | Platform::MacOs)
+}
+
+/// Whether policies of a platform can require encryption.
+pub const fn has_encryption(platform: Platform) -> bool {
+    !matches!(platform, Platform::Ios)
+}
+
+fn add(body: &mut Value, more: Value) {
+    if let (Value::Object(body), Value::Object(more)) = (body, more) {
+        body.extend(more);
+    }
 }
 
 /// The connector of these rules; `None` if no platform has one.

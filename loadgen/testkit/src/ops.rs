@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use muster_engine::{Connector, FacetWord, PlatformRules, TenantPolicy, Threshold};
+use muster_engine::{Connector, DeviceRules, FacetWord, PlatformRules, TenantPolicy, Threshold};
 use muster_wire::Platform;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -187,6 +187,26 @@ struct Cell {
 }
 
 #[derive(Debug, Deserialize)]
+struct DeviceRequirements {
+    os_minimum: Option<u64>,
+    os_maximum: Option<u64>,
+    blocks_jailbroken: bool,
+    requires_encryption: bool,
+}
+
+impl From<DeviceRequirements> for DeviceRules {
+    fn from(required: DeviceRequirements) -> Self {
+        let none = Self::default();
+        Self {
+            os_minimum: required.os_minimum.unwrap_or(none.os_minimum),
+            os_maximum: required.os_maximum.unwrap_or(none.os_maximum),
+            blocks_jailbroken: required.blocks_jailbroken,
+            requires_encryption: required.requires_encryption,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
 struct PolicyAnswer {
     secure_by_default: bool,
     auto_create_devices: bool,
@@ -194,6 +214,7 @@ struct PolicyAnswer {
     thresholds: HashMap<String, String>,
     connector: HashMap<String, String>,
     blocked_on_missing_partner_data: HashMap<String, bool>,
+    device_requirements: HashMap<String, DeviceRequirements>,
     sensor_inactive_seconds: Option<u32>,
     no_sensor_data_seconds: Option<u32>,
     report_valid_seconds: Option<u32>,
@@ -296,8 +317,12 @@ fn policy_of(answer: PolicyAnswer) -> Result<TenantPolicy, String> {
             threshold,
             connector,
             blocked_on_missing: blocked.get(&name).copied().unwrap_or_default(),
+            device: DeviceRules::default(),
         };
         policy.change_platform(platform(&name)?, |rules| *rules = of_platform);
+    }
+    for (name, required) in answer.device_requirements {
+        policy.change_platform(platform(&name)?, |rules| rules.device = required.into());
     }
     let limits = &mut policy.sensor_limits;
     limits.inactive_seconds = answer
@@ -322,7 +347,9 @@ mod tests {
             "policy_assigned":{{"windows":true,"iOS":false}},
             "thresholds":{{"windows":"{threshold}","iOS":"notSet"}},
             "connector":{{"windows":"enabled","iOS":"platformToggleOff"}},
-            "blocked_on_missing_partner_data":{{"windows":false,"iOS":true}},"sensor_inactive_seconds":5}}"#
+            "blocked_on_missing_partner_data":{{"windows":false,"iOS":true}},
+            "device_requirements":{{"windows":{{"os_minimum":7,"os_maximum":null,"blocks_jailbroken":false,
+            "requires_encryption":true}}}},"sensor_inactive_seconds":5}}"#
         );
         serde_json::from_str(&json).unwrap()
     }
@@ -336,6 +363,11 @@ mod tests {
             threshold: Threshold::Low,
             connector: Connector::Enabled,
             blocked_on_missing: false,
+            device: DeviceRules {
+                os_minimum: 7,
+                requires_encryption: true,
+                ..DeviceRules::default()
+            },
         };
         assert_eq!(*policy.platform(Platform::Windows), windows);
         let ios = PlatformRules {
@@ -343,6 +375,7 @@ mod tests {
             threshold: Threshold::NotSet,
             connector: Connector::PlatformToggleOff,
             blocked_on_missing: true,
+            device: DeviceRules::default(),
         };
         assert_eq!(*policy.platform(Platform::Ios), ios);
         let others = policy.platform(Platform::AndroidEnterprise);

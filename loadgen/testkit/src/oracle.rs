@@ -52,6 +52,7 @@ impl ExpectedCounts {
 /// The facets of a device after everything it has sent.
 fn facets(device_id: DeviceId, device: &Device, policy: &TenantPolicy, now: Timestamp) -> Facets {
     let mut model = ModelDevice::new(now);
+    model.set_os_version(device.os_version());
     for check_in in device.minimal_check_ins(device_id) {
         let record = check_in.to_record().expect("neither id nor seq is zero");
         model.check_in(&record, policy, now);

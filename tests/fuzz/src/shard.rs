@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use muster_engine::model::{Answer, Model, ModelCell, ModelDisk};
 use muster_engine::{
-    CheckpointProgress, Connector, Effects, Facets, Outcome, PAGE_RECORDS, PageNumber,
+    CheckpointProgress, Connector, DeviceRules, Effects, Facets, Outcome, PAGE_RECORDS, PageNumber,
     PlatformRules, PolicySet, Recovery, Revision, Sequence, Shard, ShardId, ShardLimits,
     TenantIndex, TenantPolicy, Threshold, Timestamp,
 };
@@ -148,7 +148,7 @@ impl Harness {
         let names = ["berlin", "kiosk", "pilot"];
         let inventory = Inventory {
             device_id: DeviceId::from_bytes(id),
-            os_version: 0,
+            os_version: u64::from(tags >> 4),
             revision,
             owner: Owner::from_code(owner).unwrap_or(Owner::Unknown),
             device_name: String::new(),
@@ -226,7 +226,7 @@ impl Harness {
                 tenant.validity_seconds = 24 * 3600;
             }
             for &platform in Platform::ALL {
-                let bits = u32::from(input.u8());
+                let (bits, device) = (u32::from(input.u8()), input.u8());
                 let of_platform = PlatformRules {
                     policy_assigned: bits & 0x10 == 0,
                     threshold: Threshold::from_index(bits & 7).unwrap_or_default(),
@@ -234,6 +234,15 @@ impl Harness {
                     connector: Connector::from_index(bits >> 5 & 3 ^ 2)
                         .unwrap_or(Connector::Enabled),
                     blocked_on_missing: bits & 8 != 0,
+                    device: DeviceRules {
+                        os_minimum: u64::from(device & 7),
+                        os_maximum: match device >> 3 & 7 {
+                            0 => u64::MAX,
+                            version => version.into(),
+                        },
+                        blocks_jailbroken: device & 0x40 != 0,
+                        requires_encryption: device & 0x80 != 0,
+                    },
                 };
                 tenant.change_platform(platform, |rules| *rules = of_platform);
             }

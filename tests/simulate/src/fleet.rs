@@ -129,7 +129,7 @@ impl Fleet {
         let tags = ["berlin", "kiosk"].into_iter();
         Inventory {
             device_id: self.id(device.number),
-            os_version: Inventory::pack_version([10, 0, 22631, 4317]),
+            os_version: Inventory::pack_version([10, 0, random.below(5) as u16, 0]),
             revision,
             owner: random.choose(Owner::ALL),
             device_name: format!("device-{revision}"),

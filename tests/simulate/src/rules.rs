@@ -30,6 +30,10 @@ const TYPES: [&str; 5] = [
     "#microsoft.graph.androidDeviceOwnerCompliancePolicy",
 ];
 
+/// Around the versions in inventories. One policy may contradict another.
+const MINIMUMS: [Option<&str>; 4] = [None, None, Some("10.0.2"), Some("10.0.4")];
+const MAXIMUMS: [Option<&str>; 4] = [None, None, Some("10.0.2"), Some("10.0.3")];
+
 const LEVELS: [&str; 6] = ["unavailable", "notSet", "secured", "low", "medium", "high"];
 
 /// A command that has been decided.
@@ -214,6 +218,8 @@ fn sample_policy(plane: &ControlPlane, tenant: TenantIndex, random: &mut Random)
             properties: properties(json!({
                 "deviceThreatProtectionRequiredSecurityLevel": level,
                 "deviceThreatProtectionEnabled": random.below(5) != 0,
+                "osMinimumVersion": random.choose(&MINIMUMS),
+                "osMaximumVersion": random.choose(&MAXIMUMS),
             })),
         },
     }

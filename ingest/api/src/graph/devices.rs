@@ -194,7 +194,7 @@ pub(super) async fn reasons(call: Call, Path(id): Path<String>) -> Result<Respon
     let now = call.api.backend.clock().time.as_seconds();
     let rules = policy.for_targets(device.record.tenant, &device.targets);
     let lines = rules.map(|rules| {
-        let decisions = decide(&device.record, &device.facets, &rules, now);
+        let decisions = decide(&device.record, &device.cold, &device.facets, &rules, now);
         why(&device.record, &device.facets, &rules, &decisions)
     });
     Ok(axum::Json(json!({ "id": id, "why": lines.unwrap_or_default() })).into_response())

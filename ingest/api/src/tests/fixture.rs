@@ -590,6 +590,7 @@ pub(super) fn device() -> Device {
             inventory_revision: 3,
             first_seen: 1_767_225_600,
             removed_at: 0,
+            ..ColdRecord::default()
         },
         facets: at_risk(),
         stale_since: Some(1_767_230_000),

@@ -1,8 +1,8 @@
 //! The oracle against the engine's whole model, record by record.
 
-use muster_engine::{PolicySet, Revision, TenantIndex, Threshold, model::Model};
+use muster_engine::{DeviceRules, PolicySet, Revision, TenantIndex, Threshold, model::Model};
 use muster_wire::{
-    CheckInRecord, Platform,
+    CheckInRecord, Inventory, Platform,
     limits::{CHECK_IN_BYTES, HEADER_BYTES},
 };
 
@@ -56,6 +56,12 @@ fn policies() -> [TenantPolicy; 2] {
         strict.change_platform(*platform, |rules| {
             rules.threshold = Threshold::Clear;
             rules.blocked_on_missing = true;
+            rules.device = DeviceRules {
+                os_minimum: Inventory::pack_version([10, 0, 0, 0]),
+                blocks_jailbroken: true,
+                requires_encryption: true,
+                ..DeviceRules::default()
+            };
         });
     }
     [TenantPolicy::with_threshold(Threshold::Medium), strict]

@@ -336,3 +336,96 @@ fn a_delta_query_with_a_filter_says_that_a_device_has_left_it() {
     assert_eq!(row(4)["notes"], "spare");
     assert_eq!(row(5)["@removed"]["reason"], "changed");
 }
+
+#[test]
+fn each_setting_of_a_policy_decides_by_itself_and_is_named() {
+    let place = Installation::new();
+    let server = place.start();
+    let graph = Graph::new(&place, &server, "contoso", "Administrator");
+    let credentials = place.pki.gateway("contoso", "gw-1");
+    let mut session = server.session(&place.pki, &credentials);
+    session.check_ins(&[record(healthy(device(1), 1))]);
+    session.acknowledged(1);
+    let send_version = |session: &mut Session, revision, build| {
+        let mut inventory = inventory_of(device(1), &[]);
+        inventory.revision = revision;
+        inventory.os_version = muster_wire::Inventory::pack_version([10, 0, build, 0]);
+        let archive = inventory.to_bytes().expect("it is within its limits");
+        session.write(&inventory_frame(&archive));
+        session.acknowledged(1 + u64::from(revision));
+    };
+    send_version(&mut session, 1, 19_045);
+    let policy = json!({
+        "@odata.type": "#microsoft.graph.windows10CompliancePolicy",
+        "displayName": "Windows baseline",
+        "scheduledActionsForRule": [{ "scheduledActionConfigurations": [{ "actionType": "block" }] }],
+    });
+    let created = graph.send("POST", POLICIES, &policy);
+    assert_eq!(created.status, 201, "{:?}", created.body);
+    let path = format!("{POLICIES}/{}", created.body["id"].as_str().unwrap());
+    let all = json!({ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } });
+    let assigned = graph.send(
+        "POST",
+        &format!("{path}/assign"),
+        &json!({ "assignments": [all] }),
+    );
+    assert_eq!(assigned.status, 200, "{:?}", assigned.body);
+    let state = || {
+        let device = graph.get(&format!("{DEVICES}/{}", device(1)));
+        device["complianceState"].as_str().unwrap().to_owned()
+    };
+    let failing = || {
+        let states = format!("{DEVICES}/{}/deviceCompliancePolicyStates", device(1));
+        let id = graph.get(&states)["value"][0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let settings = graph.get(&format!("{states}/{id}/settingStates"));
+        let settings = settings["value"].as_array().unwrap().clone();
+        let failing = settings
+            .iter()
+            .filter(|setting| setting["state"] == "nonCompliant");
+        let names = failing.map(|setting| setting["settingName"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(state(), "compliant");
+    let none = json!({ "osMinimumVersion": null, "osMaximumVersion": null, "storageRequireEncryption": false });
+    for (requirement, name) in [
+        (
+            json!({ "osMinimumVersion": "10.0.19046" }),
+            "OsMinimumVersion",
+        ),
+        (
+            json!({ "osMaximumVersion": "10.0.19044" }),
+            "OsMaximumVersion",
+        ),
+        (
+            json!({ "storageRequireEncryption": true }),
+            "StorageRequireEncryption",
+        ),
+    ] {
+        assert_eq!(graph.send("PATCH", &path, &requirement).status, 200);
+        assert_eq!(
+            (state().as_str(), failing()),
+            ("noncompliant", vec![name.to_owned()])
+        );
+        assert_eq!(graph.send("PATCH", &path, &none).status, 200);
+        assert_eq!(state(), "compliant");
+    }
+    let impossible = json!({ "osMinimumVersion": "10.0.2", "osMaximumVersion": "10.0.1" });
+    assert_eq!(graph.send("PATCH", &path, &impossible).status, 400);
+    // The version rises over the minimum: no check-in is needed, and a restart changes nothing.
+    let minimum = json!({ "osMinimumVersion": "10.0.19046" });
+    assert_eq!(graph.send("PATCH", &path, &minimum).status, 200);
+    assert_eq!(state(), "noncompliant");
+    send_version(&mut session, 2, 19_046);
+    assert_eq!(state(), "compliant");
+    server.ops.recount_is_verified();
+    let token = graph.token.clone();
+    server.kill();
+    let server = place.start();
+    let graph = Graph::with_token(&place, &server, &token);
+    let device = graph.get(&format!("{DEVICES}/{}", device(1)));
+    assert_eq!(device["complianceState"], "compliant");
+    server.ops.recount_is_verified();
+}

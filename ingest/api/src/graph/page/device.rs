@@ -72,9 +72,9 @@ fn explain(call: &Call, device: &mut Device) -> Vec<Markup> {
     let now = call.api.backend.clock().time.as_seconds();
     let mut reasons = Vec::new();
     if let Some(rules) = policy.for_targets(device.record.tenant, &device.targets) {
-        let decisions = decide(&device.record, &device.facets, &rules, now);
+        let decisions = decide(&device.record, &device.cold, &device.facets, &rules, now);
         let lines = why(&device.record, &device.facets, &rules, &decisions);
-        device.facets = evaluate(&device.record, device.facets, &rules, now);
+        device.facets = evaluate(&device.record, &device.cold, device.facets, &rules, now);
         let facets = &device.facets;
         let status = facets.threat_setting.status();
         let heads = [
@@ -127,6 +127,7 @@ fn setting_text(status: &str) -> &str {
         "notApplicable" => "Not applicable",
         "notAssigned" => "Not assigned",
         "error" => "Error",
+        "conflict" => "Conflict",
         other => other,
     }
 }
