@@ -58,6 +58,14 @@ def before_load_schema(context, raw_schema):
         if component.endswith("Update"):
             for name in properties.keys() & SEPARATE:
                 properties.pop(name)
+    # The older name of rolePermissions is not read beside it, and a threat level of macOS needs macEnabled.
+    for component, schema in schemas.items():
+        properties = schema.get("properties", {})
+        if component.startswith("deviceAndAppManagementRoleDefinition"):
+            properties.pop("permissions", None)
+        if component.startswith("macOSCompliancePolicy") and component != "macOSCompliancePolicy":
+            properties.pop("deviceThreatProtectionEnabled", None)
+            properties.pop("deviceThreatProtectionRequiredSecurityLevel", None)
     # Most texts are rules of dynamic groups.
     schemas["groupCreate"]["anyOf"].pop()
     # Groups and filters must exist, and each target is assigned once.
