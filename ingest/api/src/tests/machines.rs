@@ -131,6 +131,11 @@ async fn every_filter_selects_the_machines_whose_values_match() {
         let found = operator.get(&format!("{MACHINES}?$filter={filter}")).await;
         assert_eq!(found.rows().len(), expected, "{filter}");
     }
+}
+
+#[tokio::test]
+async fn a_query_that_is_not_one_of_machines_is_refused() {
+    let operator = Operator::new("Read Only Operator");
     for query in [
         "$filter=healthStatus eq 'Well'",
         "$filter=userPrincipalName eq 'x'",

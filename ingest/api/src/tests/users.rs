@@ -224,11 +224,30 @@ async fn a_stored_user_and_one_whom_a_device_names_are_one() {
         .await;
     assert_eq!(hidden.len(), 0);
 
+    assert_eq!(
+        operator.send("DELETE", &by_id, &Value::Null).await.status,
+        204
+    );
+    assert_eq!(
+        operator.get(&path).await.body,
+        named,
+        "the device still names the user"
+    );
+}
+
+#[tokio::test]
+async fn a_user_has_devices_and_a_device_has_its_user() {
+    let operator = Operator::new("Administrator");
+    let path = format!("{USERS}/user12@example.test");
+    let patch = json!({ "surname": "Hopper" });
+    assert_eq!(operator.send("PATCH", &path, &patch).await.status, 204);
+    let stored = operator.get(&path).await.body;
+    let by_id = format!("{USERS}/{}", stored["id"].as_str().unwrap());
     let own = operator.all(&format!("{by_id}/managedDevices")).await;
     assert_eq!(own.len(), 1);
     assert_eq!(
         (&own[0]["userId"], &own[0]["userPrincipalName"]),
-        (&named["id"], &json!("user12@example.test"))
+        (&stored["id"], &json!("user12@example.test"))
     );
     let device = format!("{DEVICES_PATH}/{}", own[0]["id"].as_str().unwrap());
     let users = operator.get(&format!("{device}/users")).await;
@@ -248,7 +267,7 @@ async fn a_stored_user_and_one_whom_a_device_names_are_one() {
     let by_user = operator
         .all(&format!(
             "{DEVICES_PATH}?$filter=userId eq '{}'",
-            named["id"].as_str().unwrap()
+            stored["id"].as_str().unwrap()
         ))
         .await;
     assert_eq!(by_user, own);
@@ -256,16 +275,6 @@ async fn a_stored_user_and_one_whom_a_device_names_are_one() {
         .all(&format!("{by_id}/managedDevices?$filter=deviceName eq 'x'"))
         .await;
     assert_eq!(none.len(), 0);
-
-    assert_eq!(
-        operator.send("DELETE", &by_id, &Value::Null).await.status,
-        204
-    );
-    assert_eq!(
-        operator.get(&path).await.body,
-        named,
-        "the device still names the user"
-    );
 }
 
 #[tokio::test]
