@@ -10,7 +10,7 @@
 //! compare figures with goals; docs/BENCHMARKS.md does.
 
 mod connections;
-mod environment;
+pub(crate) mod environment;
 mod figures;
 mod gateways;
 mod knee;
@@ -85,12 +85,16 @@ impl CapacityOptions {
             size,
             rounds: size.pick(1, 3) as u32,
             only: Section::ALL.to_vec(),
-            // Like the scripts, not /tmp: it may be in memory, where a sync costs nothing.
-            directory: std::env::var_os("TMPDIR")
-                .map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from),
+            directory: scratch(),
             programs,
         }
     }
+}
+
+/// The directory for temporary data directories. Like that of the scripts, not /tmp: it may be in memory, where a sync
+/// costs nothing.
+pub(crate) fn scratch() -> PathBuf {
+    std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from)
 }
 
 /// Runs the sections and returns the outcome. `log` is called with a line for each step.

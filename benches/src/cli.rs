@@ -4,10 +4,12 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::Loops;
+use crate::api::{self, ApiOptions};
 use crate::capacity;
 use crate::guard;
 use crate::machine::Machine;
@@ -28,6 +30,8 @@ enum Command {
     Parts(PartsArguments),
     /// Measure the limits of the machine, Muster and its peers, in rounds of one run.
     Capacity(CapacityArguments),
+    /// Measure the operators' API over HTTPS while devices check in.
+    Api(ApiArguments),
     /// Count the instructions of fixed work with valgrind and fail if a count exceeds the baseline.
     Guard(GuardArguments),
     /// Run one case of the guard; called under valgrind.
@@ -71,6 +75,28 @@ struct CapacityArguments {
 }
 
 #[derive(Debug, Args)]
+struct ApiArguments {
+    /// Devices of the fleet; all have an inventory.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=20_000_000))]
+    devices: u64,
+    /// Check-ins a second beside the queries. [default: as many as the server takes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    /// Seconds for which each query is repeated.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Print only the JSON object; the default is a table and the object as the last line.
+    #[arg(long)]
+    json: bool,
+    /// Directory for temporary data directories. [default: TMPDIR, or /var/tmp]
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+    /// Directory with muster and muster-loadgen. [default: that of this program]
+    #[arg(long, value_name = "DIRECTORY")]
+    programs: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct PartsArguments {
     /// Small sizes: shows within 20 seconds that every bench works.
     #[arg(long)]
@@ -94,6 +120,7 @@ pub fn run(loops: Loops) -> ExitCode {
     let result = match Cli::parse().command {
         Command::Parts(arguments) => run_parts(arguments),
         Command::Capacity(arguments) => run_capacity(arguments),
+        Command::Api(arguments) => run_api(arguments),
         Command::Guard(arguments) => run_guard(&arguments),
         Command::Count { case } => guard::count(&case, loops).and_then(print),
     };
@@ -125,11 +152,33 @@ fn run_guard(arguments: &GuardArguments) -> anyhow::Result<()> {
     print(guard::run(&arguments.baseline, arguments.accept)?)
 }
 
+fn run_api(arguments: ApiArguments) -> anyhow::Result<()> {
+    let outcome = api::run(
+        &ApiOptions {
+            devices: arguments.devices,
+            rate: arguments.rate.map(f64::from),
+            time: Duration::from_secs(arguments.seconds),
+            directory: arguments.directory.unwrap_or_else(capacity::scratch),
+            programs: programs(arguments.programs)?,
+        },
+        &mut log,
+    )?;
+    if !arguments.json {
+        print(&outcome)?;
+    }
+    print(outcome.json())
+}
+
+/// The directory with the programs.
+fn programs(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    match given {
+        Some(directory) => Ok(directory),
+        None => Ok(std::env::current_exe()?.with_file_name("")),
+    }
+}
+
 fn run_capacity(arguments: CapacityArguments) -> anyhow::Result<()> {
-    let programs = match arguments.programs {
-        Some(directory) => directory,
-        None => std::env::current_exe()?.with_file_name(""),
-    };
+    let programs = programs(arguments.programs)?;
     let mut options = capacity::CapacityOptions::new(size(arguments.quick), programs);
     options.rounds = arguments.rounds.unwrap_or(options.rounds);
     options.directory = arguments.directory.unwrap_or(options.directory);

@@ -4,6 +4,7 @@
 //! bench must produce the same result, whose hash is printed. docs/BENCHMARKS.md explains the figures. Times are never
 //! asserted; instruction counts are, by the guard.
 
+pub mod api;
 pub mod capacity;
 pub mod cli;
 mod fleet;

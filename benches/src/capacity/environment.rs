@@ -24,17 +24,17 @@ use super::CapacityOptions;
 use crate::measure::core_time_of;
 use crate::parts::Size;
 
-pub(super) const TENANT: &str = "bench";
+pub(crate) const TENANT: &str = "bench";
 
 /// Number of gateways, the default of the load generator.
 const GATEWAYS: u64 = 2;
 
 /// The timeout of clients and of idle connections: longer than any fleet takes to connect, so that the first
 /// connections stay open until the last one is ready.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The programs, certificates and directories of a run.
-pub(super) struct Environment {
+pub(crate) struct Environment {
     scratch: TempDir,
     size: Size,
     muster: Muster,
@@ -45,7 +45,7 @@ pub(super) struct Environment {
 }
 
 /// A server on an empty data directory; killed when it is dropped.
-pub(super) struct ServerProcess<'a> {
+pub(crate) struct ServerProcess<'a> {
     environment: &'a Environment,
     server: Server,
     addresses: Addresses,
@@ -55,7 +55,7 @@ pub(super) struct ServerProcess<'a> {
 
 impl Environment {
     /// Creates a scratch directory with certificates for two gateways and this number of devices.
-    pub(super) fn create(options: &CapacityOptions, devices: u64) -> anyhow::Result<Self> {
+    pub(crate) fn create(options: &CapacityOptions, devices: u64) -> anyhow::Result<Self> {
         let program = options.programs.join("muster");
         let hint = "build it with cargo build --release --locked --workspace --bins";
         ensure!(program.exists(), "{} is missing: {hint}", program.display());
@@ -88,6 +88,16 @@ impl Environment {
         Ok(environment)
     }
 
+    /// Makes a token of the tenant for the operators' API.
+    pub(crate) fn token(&self, server: &ServerProcess<'_>, role: &str) -> anyhow::Result<String> {
+        let ops = &server.addresses().ops;
+        let made = self.muster.run(&[
+            "token", "create", "--server", ops, "--tenant", TENANT, "--name", "bench", "--role",
+            role,
+        ])?;
+        Ok(made.trim().to_owned())
+    }
+
     fn issue(&self, kind: Kind, subject: &[&str]) -> anyhow::Result<()> {
         let out = self.identities(kind);
         Ok(self.muster.issue(&self.pki(), &out, TENANT, subject)?)
@@ -101,7 +111,7 @@ impl Environment {
         self.size
     }
 
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.scratch.path()
     }
 
@@ -110,17 +120,17 @@ impl Environment {
         &self.parent
     }
 
-    pub(super) fn program(&self, name: &str) -> PathBuf {
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
 
     /// The certificate of the authority that clients trust.
-    pub(super) fn authority(&self) -> PathBuf {
+    pub(crate) fn authority(&self) -> PathBuf {
         self.pki().join("ca.pem")
     }
 
     /// The directory of the certificates of this kind.
-    pub(super) fn identities(&self, kind: Kind) -> PathBuf {
+    pub(crate) fn identities(&self, kind: Kind) -> PathBuf {
         self.directory().join(kind.name())
     }
 
@@ -132,7 +142,7 @@ impl Environment {
 
     /// # Errors
     /// If the program has received a signal to stop.
-    pub(super) fn check_interrupted(&self) -> anyhow::Result<()> {
+    pub(crate) fn check_interrupted(&self) -> anyhow::Result<()> {
         ensure!(!*self.interrupted.borrow(), "interrupted by a signal");
         Ok(())
     }
@@ -141,7 +151,7 @@ impl Environment {
     ///
     /// # Errors
     /// If the work fails, or the program receives a signal to stop.
-    pub(super) fn block_on<T>(
+    pub(crate) fn block_on<T>(
         &self,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
@@ -156,7 +166,7 @@ impl Environment {
 
     /// Starts a server on an empty data directory, waits until it is ready, and requires threat level medium of all
     /// devices.
-    pub(super) fn serve(&self) -> anyhow::Result<ServerProcess<'_>> {
+    pub(crate) fn serve(&self) -> anyhow::Result<ServerProcess<'_>> {
         self.check_interrupted()?;
         let directory = tempfile::Builder::new()
             .prefix("server-")
@@ -215,16 +225,16 @@ directory = "{data}"
 }
 
 impl ServerProcess<'_> {
-    pub(super) const fn addresses(&self) -> &Addresses {
+    pub(crate) const fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
-    pub(super) fn process_id(&self) -> u32 {
+    pub(crate) fn process_id(&self) -> u32 {
         self.server.id()
     }
 
     /// Resident memory of the server.
-    pub(super) fn resident_bytes(&self) -> anyhow::Result<u64> {
+    pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
         resident_bytes(self.process_id()).context("the server has ended")
     }
 
@@ -236,7 +246,7 @@ impl ServerProcess<'_> {
     }
 
     /// The current metrics as text; `None` if the server does not answer.
-    pub(super) fn metrics(&self) -> Option<String> {
+    pub(crate) fn metrics(&self) -> Option<String> {
         match Ops::new(&self.addresses.ops).get("/metrics") {
             Ok((200, text)) => Some(text),
             _ => None,
@@ -247,7 +257,7 @@ impl ServerProcess<'_> {
     ///
     /// # Errors
     /// If they differ.
-    pub(super) fn verify(&self, devices: u64) -> anyhow::Result<()> {
+    pub(crate) fn verify(&self, devices: u64) -> anyhow::Result<()> {
         let recount = self
             .environment
             .muster
@@ -260,7 +270,7 @@ impl ServerProcess<'_> {
     }
 
     /// Stops the server gracefully.
-    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         self.server.terminate();
         let environment = self.environment;
         let ended = environment.block_on(async { Ok(self.server.end().await) })?;
@@ -270,7 +280,7 @@ impl ServerProcess<'_> {
 }
 
 /// The sum of all values of a metric.
-pub(super) fn sum_of(metrics: &str, family: &str) -> f64 {
+pub(crate) fn sum_of(metrics: &str, family: &str) -> f64 {
     let lines = metrics.lines().filter_map(|line| {
         let rest = line.strip_prefix(family)?;
         matches!(rest.as_bytes().first(), Some(b' ' | b'{')).then_some(rest)
