@@ -216,6 +216,28 @@ impl Backend for ServerBackend {
         Box::pin(self.devices_with(tenant, ids))
     }
 
+    fn matching(
+        &self,
+        tenant: TenantIndex,
+        ids: Vec<DeviceId>,
+        matches: Matches,
+    ) -> Answer<'_, Vec<Device>> {
+        Box::pin(self.devices_matching(tenant, ids, matches))
+    }
+
+    fn arrivals_head(&self, tenant: TenantIndex) -> u64 {
+        self.context.view.arrivals_head(tenant)
+    }
+
+    fn arrivals_since(
+        &self,
+        tenant: TenantIndex,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<DeviceChange>, TooOld> {
+        self.context.view.arrivals_since(tenant, position, limit)
+    }
+
     fn changes_head(&self, tenant: TenantIndex) -> u64 {
         self.context.view.changes_head(tenant)
     }

@@ -148,6 +148,10 @@ const CELL: u64 = (CELL_BYTES as u64 + 1 + 24 + 1) * HASH_SLOTS_SEVENTHS / 7;
 /// A cell of the view, a pair of words; a control byte.
 const VIEW_CELL: u64 = (16 + 1) * HASH_SLOTS_SEVENTHS / 7;
 
+/// The name of a device in the order of names: its id, and what of the name it does not share with its neighbour. All
+/// tenants together have as much for each device that the server may have.
+pub(crate) const NAME_BYTES: usize = 24;
+
 /// The bound of one component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPart {
@@ -169,6 +173,11 @@ impl MemoryBound {
         let shard_threads = u64::from(config.shards.threads_on(cores));
         let mut parts = shard_state(config).to_vec();
         parts.push(view(config));
+        parts.push(part(
+            "names",
+            u64::from(config.shards.devices_max) * NAME_BYTES as u64,
+            "devices_max x 24 B; without them, lists by name read all devices",
+        ));
         parts.extend(pipeline(config, shard_threads));
         parts.extend(front_door(config, shard_threads));
         let threads = u64::from(config.listen.network_threads).max(cores as u64);
@@ -268,11 +277,11 @@ fn view_cells(config: &Config) -> u64 {
 fn view(config: &Config) -> MemoryPart {
     let chunks = u64::from(config.shards.devices_max).div_ceil(SLAB_CHUNK_RECORDS as u64) + SHARDS;
     let columns = chunks * (SLAB_CHUNK_RECORDS * VIEW_SLOT_BYTES) as u64;
-    let feed = CHANGES_MAX as u64 * CHANGE_BYTES as u64 * 3 / 2;
+    let feeds = 2 * CHANGES_MAX as u64 * CHANGE_BYTES as u64 * 3 / 2;
     part(
         "view",
-        columns + view_cells(config) * VIEW_CELL + u64::from(config.shards.tenants_max) * feed,
-        "devices_max x 10 B in chunks of 40 KiB, at least one for each of 48 shards, plus cells x 116 B; one a device, and at most tenants_max x 842,400; plus tenants_max x 131,072 changes x 60 B",
+        columns + view_cells(config) * VIEW_CELL + u64::from(config.shards.tenants_max) * feeds,
+        "devices_max x 10 B in chunks of 40 KiB, at least one for each of 48 shards, plus cells x 116 B; one a device, and at most tenants_max x 842,400; plus tenants_max x 2 x 131,072 changes x 60 B",
     )
 }
 

@@ -184,7 +184,8 @@ pub fn run(
     let drain = signals.listen()?;
     parts.phase.advance(Phase::Serving);
     if let Some(api) = &api {
-        api.open(Arc::clone(&backend) as Arc<dyn Backend>);
+        let devices_max = config.shards.devices_max;
+        api.open(Arc::clone(&backend) as Arc<dyn Backend>, devices_max);
     }
     gate.open(backend, http.ip());
     tracing::info!(%quic, ops = %http, shard_threads = parts.shard_threads.len(), tenants, "serving");

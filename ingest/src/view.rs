@@ -1,6 +1,6 @@
 //! The view: what queries about many devices are answered from, without a shard thread (design D28, D30).
 //!
-//! For each tenant the number of devices in each cell and a feed of the latest changes; for each shard a column with
+//! For each tenant the number of devices in each cell, a feed of the latest changes and one of the latest arrivals; for each shard a column with
 //! tenant and facets of the device in each slot. The transitions of a commit are applied to it when the commit is
 //! durable and before it is acknowledged: whoever has an ack finds its check-ins counted, and nothing that a crash could
 //! undo is shown.
@@ -8,7 +8,7 @@
 //! Owner: the writer thread applies; any thread reads. Locks: one for each commit with transitions, which a check of the
 //! whole view takes too, and one for each tenant, which a reader holds to copy cells or changes. None is taken for a
 //! commit without transitions. Bounded: `SLOT_BYTES` for a slot, a cell for each combination of facets that
-//! some device of the tenant has, `CHANGES_MAX` changes of each tenant. Not on disk: a start builds it from the
+//! some device of the tenant has, `CHANGES_MAX` changes and as many arrivals of each tenant. Not on disk: a start builds it from the
 //! recovered shards.
 
 mod column;
@@ -180,10 +180,19 @@ impl View {
 
     /// The position that the next change of a device of this tenant will have.
     pub fn changes_head(&self, tenant: TenantIndex) -> u64 {
+        self.head(tenant, |of_tenant| &of_tenant.feed)
+    }
+
+    /// The position that the next arrival of a device of this tenant will have.
+    pub fn arrivals_head(&self, tenant: TenantIndex) -> u64 {
+        self.head(tenant, |of_tenant| &of_tenant.arrivals)
+    }
+
+    fn head(&self, tenant: TenantIndex, feed: impl Fn(&TenantView) -> &Feed) -> u64 {
         let of_tenants = self.tenants(Some(tenant));
         let of_tenant = of_tenants.first();
         of_tenant.map_or(self.first_position, |(_, of_tenant)| {
-            lock(of_tenant).feed.head()
+            feed(&lock(of_tenant)).head()
         })
     }
 
@@ -197,8 +206,31 @@ impl View {
         position: u64,
         limit: usize,
     ) -> Result<Vec<DeviceChange>, TooOld> {
+        self.since(tenant, position, limit, |of_tenant| &of_tenant.feed)
+    }
+
+    /// Up to `limit` arrivals of devices of a tenant from a position on.
+    ///
+    /// # Errors
+    /// The feed does not have that position.
+    pub fn arrivals_since(
+        &self,
+        tenant: TenantIndex,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<DeviceChange>, TooOld> {
+        self.since(tenant, position, limit, |of_tenant| &of_tenant.arrivals)
+    }
+
+    fn since(
+        &self,
+        tenant: TenantIndex,
+        position: u64,
+        limit: usize,
+        feed: impl Fn(&TenantView) -> &Feed,
+    ) -> Result<Vec<DeviceChange>, TooOld> {
         match self.tenants(Some(tenant)).first() {
-            Some((_, of_tenant)) => lock(of_tenant).feed.since(position, limit),
+            Some((_, of_tenant)) => feed(&lock(of_tenant)).since(position, limit),
             None if position == self.first_position => Ok(Vec::new()),
             None => Err(TooOld),
         }
@@ -213,9 +245,8 @@ impl View {
             before: None,
             after: None,
         };
-        let turnover = lock(&self.tenant(tenant))
-            .feed
-            .append(&[change], time.as_seconds());
+        let of_tenant = self.tenant(tenant);
+        let turnover = lock(&of_tenant).feed.append([&change], time.as_seconds());
         self.tally(turnover);
     }
 
@@ -230,7 +261,9 @@ impl View {
     /// Empties the feed of a tenant that was deleted: nobody reads it again.
     pub(crate) fn end_feed(&self, tenant: TenantIndex) {
         for (_, of_tenant) in self.tenants(Some(tenant)) {
-            let left = lock(&of_tenant).feed.clear();
+            let mut of_tenant = lock(&of_tenant);
+            of_tenant.arrivals.clear();
+            let left = of_tenant.feed.clear();
             self.changes.fetch_sub(left, Ordering::Relaxed);
         }
     }
@@ -299,8 +332,8 @@ impl View {
             return Arc::clone(of_tenant);
         }
         drop(tenants);
-        let feed = Feed::new(self.first_position, self.changes_max);
-        let of_tenant = Arc::new(Mutex::new(TenantView::new(feed)));
+        let feed = || Feed::new(self.first_position, self.changes_max);
+        let of_tenant = Arc::new(Mutex::new(TenantView::new(feed(), feed())));
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(tenants.entry(tenant).or_insert(of_tenant))
     }

@@ -91,6 +91,30 @@ pub trait Backend: Debug + Send + Sync {
     /// out.
     fn devices_by_id(&self, tenant: TenantIndex, ids: Vec<DeviceId>) -> Answer<'_, Vec<Device>>;
 
+    /// The devices with these ids whose facets match, at most [`ROWS_MAX`], in their order, with their inventories. Unknown
+    /// and removed ones are left out. Of those that do not match, no inventory is read.
+    fn matching(
+        &self,
+        tenant: TenantIndex,
+        ids: Vec<DeviceId>,
+        matches: Matches,
+    ) -> Answer<'_, Vec<Device>>;
+
+    /// The position that the next arrival of a device of this tenant will have.
+    fn arrivals_head(&self, tenant: TenantIndex) -> u64;
+
+    /// Up to `limit` arrivals of devices of a tenant from a position on: those that are new or restored, or have a new
+    /// inventory. A part of [`Backend::changes_since`] that other changes do not evict, with positions of its own.
+    ///
+    /// # Errors
+    /// The feed no longer has that position.
+    fn arrivals_since(
+        &self,
+        tenant: TenantIndex,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<DeviceChange>, TooOld>;
+
     /// The position that the next change of a device of this tenant will have.
     fn changes_head(&self, tenant: TenantIndex) -> u64;
 
@@ -218,12 +242,12 @@ pub struct Readiness {
     pub audit_drift: u64,
 }
 
-/// Maximum number of devices that [`Backend::rows`] and [`Backend::devices_by_id`] return at once: their shard threads
-/// answer in one batch, beside check-ins.
+/// Maximum number of devices that [`Backend::rows`], [`Backend::devices_by_id`] and [`Backend::matching`] look up at once:
+/// their shard threads answer in one batch, beside check-ins.
 pub const ROWS_MAX: usize = 1_000;
 
 /// Whether a device with these facets is wanted. Called for every device that is scanned.
-pub type Matches = Box<dyn Fn(FacetWord) -> bool + Send>;
+pub type Matches = Box<dyn Fn(FacetWord) -> bool + Send + Sync>;
 
 /// Where a device is, for as long as it exists; lists are in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

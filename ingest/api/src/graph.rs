@@ -29,6 +29,7 @@ mod identity;
 mod jobs;
 mod listen;
 mod machines;
+mod names;
 mod objects;
 mod openapi;
 mod operation;
@@ -88,6 +89,8 @@ pub struct GraphOptions {
     pub link_secret: LinkSecret,
     /// The issuers whose users may use the API. Their keys are kept by [`Issuers::keep_keys`].
     pub issuers: Arc<Issuers>,
+    /// Memory for the orders of devices by name, of all tenants together.
+    pub name_bytes_max: usize,
 }
 
 /// An API that is open.
@@ -114,6 +117,7 @@ impl GraphGate {
                     options.names,
                     tokens,
                     options.issuers,
+                    options.name_bytes_max,
                 )),
                 routers: Routers {
                     resources: operations::router(),

@@ -30,6 +30,7 @@ mod tests;
 
 pub use error::{QueryError, Quoted, Reason};
 pub use filter::{Comparison, Exact, Filter, MemberSet, Test, Text};
+pub(crate) use fold::folded as fold_text;
 pub use instant::{TICKS_PER_SECOND, ticks_from_seconds};
 pub use json::JsonRow;
 pub use options::{Expand, Options, PAGE_MAX, QUERY_BYTES_MAX};

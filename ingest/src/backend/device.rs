@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use muster_api::{ApiError, Device, Position, ROWS_MAX};
+use muster_api::{ApiError, Device, Matches, Position, ROWS_MAX};
 use muster_engine::TenantIndex;
 use muster_store::Store;
 use muster_wire::{DeviceId, Inventory};
@@ -49,7 +49,7 @@ impl ServerBackend {
             let thread = map.thread_of_shard(position.shard);
             (thread, DeviceKey::At(*position))
         });
-        let found = self.find_devices(tenant, keys).await?.into_iter();
+        let found = self.find_devices(tenant, keys, |_| true).await?.into_iter();
         Ok(found
             .map(|(place, device)| (known[place], device))
             .collect())
@@ -64,16 +64,33 @@ impl ServerBackend {
         let map = &self.context.routes.map;
         let keys = ids.into_iter();
         let keys = keys.map(|id| (map.thread_of(&id), DeviceKey::Id(id)));
-        let found = self.find_devices(tenant, keys).await?.into_iter();
+        let found = self.find_devices(tenant, keys, |_| true).await?.into_iter();
         Ok(found.map(|(_, device)| device).collect())
     }
 
-    /// Those of some devices that exist, each with its place among the keys, in the same order. The keys come with their
-    /// thread.
+    /// The devices with some ids whose facets match and that are not removed, in their order.
+    pub(super) async fn devices_matching(
+        &self,
+        tenant: TenantIndex,
+        ids: Vec<DeviceId>,
+        matches: Matches,
+    ) -> Result<Vec<Device>, ApiError> {
+        let map = &self.context.routes.map;
+        let keys = ids.into_iter();
+        let keys = keys.map(|id| (map.thread_of(&id), DeviceKey::Id(id)));
+        let is_wanted =
+            move |view: &DeviceView| !view.record.removed() && matches(view.record.facets);
+        let found = self.find_devices(tenant, keys, is_wanted).await?;
+        Ok(found.into_iter().map(|(_, device)| device).collect())
+    }
+
+    /// Those of some devices that exist and are wanted, each with its place among the keys, in the same order. The keys
+    /// come with their thread.
     async fn find_devices(
         &self,
         tenant: TenantIndex,
         keys: impl Iterator<Item = (usize, DeviceKey)>,
+        is_wanted: impl Fn(&DeviceView) -> bool,
     ) -> Result<Vec<(usize, Device)>, ApiError> {
         // The place of each key among all, by thread and there by index.
         let mut places = vec![Vec::new(); self.context.controls.len()];
@@ -105,7 +122,8 @@ impl ServerBackend {
             .zip(replies)
             .flat_map(|(thread, reply)| {
                 let places = &places[thread];
-                reply.into_iter().map(|(index, view)| (places[index], view))
+                let wanted = reply.into_iter().filter(|(_, view)| is_wanted(view));
+                wanted.map(|(index, view)| (places[index], view))
             })
             .collect();
         found.sort_unstable_by_key(|(place, _)| *place);

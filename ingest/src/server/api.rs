@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::addresses::bind_tcp;
 use super::{ServerError, serve_on_thread};
+use crate::memory::NAME_BYTES;
 
 /// What the API needs besides its address.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl ApiServer {
     }
 
     /// Opens the API once the server has recovered.
-    pub(super) fn open(&self, backend: Arc<dyn Backend>) {
+    pub(super) fn open(&self, backend: Arc<dyn Backend>, devices_max: u32) {
         let names = ServerNames {
             own: self.names.clone(),
             default: self.address.to_string(),
@@ -92,6 +93,7 @@ impl ApiServer {
             names,
             link_secret: self.link_secret,
             issuers: Arc::clone(&self.issuers),
+            name_bytes_max: devices_max as usize * NAME_BYTES,
         };
         self.gate.open(backend, options);
     }

@@ -70,7 +70,11 @@ impl Feed {
     }
 
     /// Appends the transitions of a batch.
-    pub(super) fn append(&mut self, transitions: &[Transition], at: u32) -> Turnover {
+    pub(super) fn append<'a>(
+        &mut self,
+        transitions: impl IntoIterator<Item = &'a Transition>,
+        at: u32,
+    ) -> Turnover {
         let mut turnover = Turnover::default();
         let is_expired = |entry: &Entry| entry.at.saturating_add(AGE_MAX_SECONDS) <= at;
         while self.changes.front().is_some_and(is_expired) {

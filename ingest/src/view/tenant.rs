@@ -1,12 +1,20 @@
-//! The part of the view that one tenant has: its cells and its change feed.
+//! The part of the view that one tenant has: its cells, its change feed and its feed of arrivals.
 //!
 //! Owned by the view, under a lock of the tenant: the writer thread holds it for the transitions that a commit has of
-//! this tenant, a reader to copy what it wants. Bounded by the devices of the tenant, and by the feed.
+//! this tenant, a reader to copy what it wants. Bounded by the devices of the tenant, and by the feeds.
 
 use foldhash::HashMap;
 use muster_engine::{FacetWord, Transition};
 
 use super::feed::{Feed, Turnover};
+
+/// Whether a device has come, or has a new inventory: then it stays in its cell.
+fn is_arrival(transition: &&Transition) -> bool {
+    match transition.after {
+        None => false,
+        after => transition.before.is_none() || transition.before == after,
+    }
+}
 
 /// Cells and changes of one tenant.
 #[derive(Debug)]
@@ -14,13 +22,16 @@ pub(super) struct TenantView {
     /// The number of devices with each combination of facets; never 0.
     cells: HashMap<FacetWord, u64>,
     pub(super) feed: Feed,
+    /// The changes of devices that are new or restored, or have a new inventory.
+    pub(super) arrivals: Feed,
 }
 
 impl TenantView {
-    pub(super) fn new(feed: Feed) -> Self {
+    pub(super) fn new(feed: Feed, arrivals: Feed) -> Self {
         Self {
             cells: HashMap::default(),
             feed,
+            arrivals,
         }
     }
 
@@ -39,6 +50,8 @@ impl TenantView {
                 self.add(after, 1);
             }
         }
+        self.arrivals
+            .append(transitions.iter().filter(is_arrival), at);
         self.feed.append(transitions, at)
     }
 

@@ -13,6 +13,7 @@ use super::codes::Codes;
 use super::error::GraphError;
 use super::failures::Failures;
 use super::jobs::Jobs;
+use super::names::Names;
 use super::permits::Permits;
 use crate::backend::Backend;
 use crate::odata::TokenKey;
@@ -80,6 +81,8 @@ pub(super) struct GraphApi {
     pub(super) requests: Arc<Semaphore>,
     pub(super) scans: Arc<Semaphore>,
     pub(super) jobs: Jobs,
+    /// Devices in the order of their names.
+    pub(super) device_names: Names,
     /// Codes that sign in once.
     pub(super) codes: Codes,
     /// Failed sign-ins by address.
@@ -101,6 +104,7 @@ impl GraphApi {
         names: ServerNames,
         tokens: TokenKey,
         issuers: Arc<Issuers>,
+        name_bytes_max: usize,
     ) -> Self {
         Self {
             backend,
@@ -111,6 +115,7 @@ impl GraphApi {
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             scans: Arc::new(Semaphore::new(SCANS_MAX)),
             jobs: Jobs::default(),
+            device_names: Names::new(name_bytes_max),
             codes: Codes::default(),
             failures: Failures::default(),
             accesses: Accesses::default(),

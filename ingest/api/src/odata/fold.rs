@@ -19,7 +19,7 @@ fn fold(letter: char) -> char {
 }
 
 /// The text in lowercase, as the second argument of the functions below.
-pub(super) fn folded(text: &str) -> String {
+pub(crate) fn folded(text: &str) -> String {
     text.chars().map(fold).collect()
 }
 

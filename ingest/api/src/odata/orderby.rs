@@ -44,6 +44,14 @@ pub struct Position<'a>(Vec<Value<'a>>);
 #[error("a value to sort by is longer than {KEY_BYTES_MAX} bytes: sort by another property")]
 pub struct KeyTooLong;
 
+impl<'a> Position<'a> {
+    /// The values, in the order of the keys.
+    #[must_use]
+    pub fn values(&self) -> &[Value<'a>] {
+        &self.0
+    }
+}
+
 impl OrderBy {
     /// Parses `a desc,b asc,c`. An empty text sorts by the id alone.
     ///

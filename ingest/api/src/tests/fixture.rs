@@ -50,6 +50,10 @@ pub(super) struct Fake {
     /// What is counted.
     pub(super) cells: Vec<Cell>,
     pub(super) access_counters: AccessCounters,
+    /// The feed of arrivals of the first tenant.
+    pub(super) arrivals: Mutex<Vec<DeviceId>>,
+    /// New names of devices.
+    pub(super) renamed: Mutex<Vec<(DeviceId, String)>>,
 }
 
 impl Default for Fake {
@@ -75,6 +79,8 @@ impl Default for Fake {
             fleet: vec![device()],
             cells: cells(),
             access_counters: AccessCounters::default(),
+            arrivals: Mutex::default(),
+            renamed: Mutex::default(),
         }
     }
 }
@@ -88,6 +94,25 @@ impl Fake {
             let shard = ShardId(0);
             (Position { shard, slot }, device)
         })
+    }
+
+    /// Gives a device a new name.
+    pub(super) fn rename(&self, device: DeviceId, name: &str) {
+        let mut renamed = self.renamed.lock().unwrap();
+        renamed.push((device, name.to_owned()));
+    }
+
+    /// A device with its current name.
+    fn current(&self, device: &Device) -> Device {
+        let mut device = device.clone();
+        for (id, name) in &*self.renamed.lock().unwrap() {
+            if let Some(inventory) = &mut device.inventory
+                && *id == device.record.device_id
+            {
+                inventory.device_name.clone_from(name);
+            }
+        }
+        device
     }
 
     /// Records what was done to a device.
@@ -257,7 +282,7 @@ impl Backend for Fake {
         let known = known.filter(|(position, _)| positions.contains(position));
         self.answer(
             known
-                .map(|(position, device)| (position, device.clone()))
+                .map(|(position, device)| (position, self.current(device)))
                 .collect(),
         )
     }
@@ -265,7 +290,44 @@ impl Backend for Fake {
     fn devices_by_id(&self, tenant: TenantIndex, ids: Vec<DeviceId>) -> Answering<'_, Vec<Device>> {
         let known = self.placed(tenant);
         let known = known.filter(|(_, device)| ids.contains(&device.record.device_id));
-        self.answer(known.map(|(_, device)| device.clone()).collect())
+        self.answer(known.map(|(_, device)| self.current(device)).collect())
+    }
+
+    fn matching(
+        &self,
+        tenant: TenantIndex,
+        ids: Vec<DeviceId>,
+        matches: Matches,
+    ) -> Answering<'_, Vec<Device>> {
+        let known: Vec<_> = self.placed(tenant).map(|(_, device)| device).collect();
+        let found = ids.into_iter().filter_map(|id| {
+            let mut known = known.iter();
+            known.find(|device| device.record.device_id == id && matches(device.facets.word()))
+        });
+        let found: Vec<Device> = found.map(|device| self.current(device)).collect();
+        self.answer(found)
+    }
+
+    fn arrivals_head(&self, _: TenantIndex) -> u64 {
+        self.arrivals.lock().unwrap().len() as u64
+    }
+
+    fn arrivals_since(
+        &self,
+        _: TenantIndex,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<DeviceChange>, TooOld> {
+        let arrivals = self.arrivals.lock().unwrap();
+        let arrived = (0..).zip(arrivals.iter()).skip(position as usize);
+        let arrived = arrived.map(|(position, device_id)| DeviceChange {
+            position,
+            device_id: *device_id,
+            before: None,
+            after: None,
+            at: 0,
+        });
+        Ok(arrived.take(limit).collect())
     }
 
     fn changes_head(&self, _: TenantIndex) -> u64 {
@@ -569,7 +631,7 @@ fn cells() -> Vec<Cell> {
     vec![other, many]
 }
 
-pub(super) fn device() -> Device {
+pub(crate) fn device() -> Device {
     Device {
         record: DeviceRecord {
             device_id: DEVICE.parse().unwrap(),

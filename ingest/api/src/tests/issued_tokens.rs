@@ -45,6 +45,7 @@ impl Place {
             names,
             link_secret: LinkSecret([7; 32]),
             issuers: Arc::clone(&issuers),
+            name_bytes_max: 1 << 20,
         };
         gate.open(Arc::clone(&fake) as _, options);
         Self {

@@ -56,6 +56,7 @@ impl Graph {
                 names,
                 link_secret,
                 issuers: Arc::default(),
+                name_bytes_max: 1 << 20,
             },
         );
         Self { gate, secret }

@@ -64,6 +64,7 @@ impl Operator {
                 names,
                 link_secret,
                 issuers: Arc::default(),
+                name_bytes_max: 1 << 20,
             },
         );
         Self { gate, secret }

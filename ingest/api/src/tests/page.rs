@@ -74,6 +74,7 @@ impl Console {
             names,
             link_secret,
             issuers: Arc::default(),
+            name_bytes_max: 1 << 20,
         };
         gate.open(Arc::clone(&fake) as _, options);
         Self { gate, fake, secret }

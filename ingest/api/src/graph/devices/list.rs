@@ -5,6 +5,8 @@
 //! the smallest rows after the last one. Bounded: a thousand devices at a time in memory, and twice [`SORTED_SKIP_MAX`] and
 //! a page more for a sorted page; two passes over all devices at a time.
 
+mod named;
+
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -122,6 +124,9 @@ impl<'a, P: Projection> Query<'a, P> {
             let own = cells.iter().filter(|cell| matches(cell.facets.word()));
             return Ok(own.map(|cell| cell.count).sum());
         }
+        if let Some(count) = self.count_by_name().await? {
+            return Ok(count);
+        }
         let _permit = self.call.api.scan_permit().await?;
         let (mut count, mut from) = (0, Some(Position::default()));
         while let Some(at) = from {
@@ -183,12 +188,15 @@ impl<'a, P: Projection> Query<'a, P> {
                 "$skip: at most {SORTED_SKIP_MAX} with $orderby; follow @odata.nextLink instead."
             )));
         }
-        let _permit = self.call.api.scan_permit().await?;
         let skip = usize::try_from(skip).expect("it is at most SORTED_SKIP_MAX");
-        let keep = skip + rows + 1;
         let after = after
             .map(|bytes| order.decode(bytes).ok_or(TokenError::Invalid))
             .transpose()?;
+        if let Some(found) = self.by_name(order, after.as_ref(), skip, rows).await? {
+            return Ok(found);
+        }
+        let _permit = self.call.api.scan_permit().await?;
+        let keep = skip + rows + 1;
         let mut smallest: Vec<(Device, Formatted)> = Vec::new();
         let mut from = Some(Position::default());
         while let Some(at) = from {
@@ -251,7 +259,8 @@ pub(in crate::graph) async fn list(
     } else {
         None
     };
-    let (devices, next) = match &options.orderby {
+    let order = options.orderby.as_deref().or_else(|| query.implied_order());
+    let (devices, next) = match order {
         None => by_position(&query, &options, payload.as_deref(), skip).await?,
         Some(order) => {
             let order = OrderBy::parse(order, &SCHEMA)?;

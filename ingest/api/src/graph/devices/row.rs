@@ -274,6 +274,9 @@ pub(in crate::graph) trait Projection: Copy + Send + Sync + 'static {
     /// A device as a row of its schema.
     type Row<'d>: Row;
 
+    /// Whether its schema is that of managed devices, whose names have an order in memory.
+    const HAS_NAMES: bool = false;
+
     /// A device as a row.
     fn row<'d>(self, device: &'d Device, formatted: &'d Formatted) -> Self::Row<'d>;
 
@@ -312,6 +315,8 @@ const FACET_PROPERTIES: &[&str] = &[
 
 impl Projection for ManagedDevices {
     type Row<'d> = DeviceRow<'d>;
+
+    const HAS_NAMES: bool = true;
 
     fn row<'d>(self, device: &'d Device, formatted: &'d Formatted) -> DeviceRow<'d> {
         DeviceRow::new(device, formatted)
