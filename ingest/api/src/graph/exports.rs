@@ -1,7 +1,7 @@
 //! `deviceManagement/reports`: reports of devices, all of them as the file of a job, or a part in the response of an
 //! interactive report.
 //!
-//! A job writes its file in the background, a thousand devices at a time, so its memory is flat. Files have no name in
+//! A job writes its file in the background, some thousand devices at a time, so its memory is flat. Files have no name in
 //! the file system and end with the process. Bounded: jobs in `jobs.rs`; those that scan are as many as there are permits
 //! for scans.
 
@@ -197,15 +197,16 @@ pub(super) async fn create(
     };
     let writing = call.clone();
     tokio::spawn(async move {
-        let written = file::write(&writing, &order).await;
+        let id = order.id.clone();
+        let written = file::write(&writing, order).await;
         let status = written.map_or_else(
             |error| {
-                tracing::warn!(job = order.id, %error, "an export job failed");
+                tracing::warn!(job = id, %error, "an export job failed");
                 Status::Failed
             },
             |file| Status::Completed(Arc::new(file)),
         );
-        writing.api.jobs.finish(&order.id, status, now(&writing));
+        writing.api.jobs.finish(&id, status, now(&writing));
     });
     let response = entity(&call, CONTEXT, Value::Object(document));
     Ok(collection::created(&call, CONTEXT, &job.id, response))
