@@ -6,6 +6,7 @@
 
 mod backup;
 mod change;
+mod dates;
 mod device;
 mod device_actions;
 mod metrics;
@@ -24,8 +25,8 @@ use std::time::Duration;
 use crossbeam::channel::Sender;
 use muster_api::{
     AccessCounters, Answer, ApiError, AuditVerification, Backend, Caller, Cell, Changed, Changes,
-    Clock, ClockMove, ClockStep, ConnectionCounters, Device, DeviceChange, IssuerCounters, Matches,
-    Position, Readiness, Recount, Session, Sessions, TooOld,
+    Clock, ClockMove, ClockStep, ConnectionCounters, DateQuery, DatedDevices, Device, DeviceChange,
+    IssuerCounters, Matches, Position, Readiness, Recount, Session, Sessions, TooOld,
 };
 use muster_control::{AccessRecord, Change, ControlPlane, ObjectId, PinnedHead, Scope};
 use muster_engine::{PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex, Timestamp};
@@ -223,6 +224,10 @@ impl Backend for ServerBackend {
         matches: Matches,
     ) -> Answer<'_, Vec<Device>> {
         Box::pin(self.devices_matching(tenant, ids, matches))
+    }
+
+    fn by_date(&self, tenant: TenantIndex, query: DateQuery) -> Answer<'_, DatedDevices> {
+        Box::pin(self.first_by_date(tenant, query))
     }
 
     fn arrivals_head(&self, tenant: TenantIndex) -> u64 {

@@ -12,8 +12,8 @@ pub use commit_payload::{
     CommitPayload, JOURNAL_BATCHES_KEPT, Reply, empty_commit, journal_bytes_kept,
 };
 pub use control::{
-    CellCount, Control, DeviceKey, DeviceTargets, DeviceView, RecountPoint, ShardReport,
-    ThreadReport,
+    CellCount, Control, DatedSlice, DeviceKey, DeviceTargets, DeviceView, RecountPoint,
+    ShardReport, ThreadReport,
 };
 pub use worker::{CheckpointTurn, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
 pub use worker::{DUE_MAX, PAGES_DRAINING, POLICY_SLOTS, pages_beside};

@@ -3,6 +3,8 @@
 //! Implemented by the server, and by a fake in the tests. Every answer is an owned value. The implementation bounds the
 //! duration and the number of concurrent queries, and returns an [`ApiError`] otherwise.
 
+mod dates;
+
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ use serde::Serialize;
 use crate::access_counters::AccessCounters;
 use crate::connections::ConnectionCounters;
 use crate::error::ApiError;
+
+pub use dates::{Date, DateQuery, Dated, DatedDevices};
 
 /// A future with the answer of the server.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
@@ -99,6 +103,10 @@ pub trait Backend: Debug + Send + Sync {
         ids: Vec<DeviceId>,
         matches: Matches,
     ) -> Answer<'_, Vec<Device>>;
+
+    /// The devices of a tenant that come first by a date of their records. The cost is that of a pass over all records of
+    /// the server on their shard threads, about 8 ms per million, in slices between check-ins.
+    fn by_date(&self, tenant: TenantIndex, query: DateQuery) -> Answer<'_, DatedDevices>;
 
     /// The position that the next arrival of a device of this tenant will have.
     fn arrivals_head(&self, tenant: TenantIndex) -> u64;

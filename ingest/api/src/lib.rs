@@ -52,8 +52,8 @@ use tower::ServiceExt;
 pub use access_counters::{AccessCounters, RefusedCause};
 pub use backend::{
     Answer, AuditVerification, Backend, Caller, Cell, Changed, Changes, Clock, ClockMove,
-    ClockStep, Device, DeviceChange, Difference, Matches, Position, ROWS_MAX, Readiness, Recount,
-    Session, Sessions, TooOld,
+    ClockStep, Date, DateQuery, Dated, DatedDevices, Device, DeviceChange, Difference, Matches,
+    Position, ROWS_MAX, Readiness, Recount, Session, Sessions, TooOld,
 };
 pub use connections::{
     CONNECTIONS_MAX, ConnectionCounters, LONG_RESPONSES_MAX, SCRAPES_MAX, TENANT_REQUESTS_MAX,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam::channel;
 use hdrhistogram::Histogram;
-use muster_api::Position;
+use muster_api::{DateQuery, Dated, Position};
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardId,
     StaleDevice, TargetId, TenantIndex,
@@ -51,6 +51,17 @@ pub enum DeviceKey {
     Id(DeviceId),
     /// Its position: only a device that is not removed.
     At(Position),
+}
+
+/// The devices of some slots that come first by a date.
+#[derive(Clone, Debug, Default)]
+pub struct DatedSlice {
+    /// In no order, at most as many as the query wants.
+    pub first: Vec<Dated>,
+    /// Number of devices that were wanted when they were found.
+    pub count: u64,
+    /// Where to continue; `None` at the end.
+    pub next: Option<Position>,
 }
 
 /// All targets of a device.
@@ -133,6 +144,17 @@ pub enum Control {
         keys: Vec<DeviceKey>,
         /// The reply: those that exist, each with its index in `keys`, in the same order.
         reply: oneshot::Sender<Vec<(usize, DeviceView)>>,
+    },
+    /// The devices that come first by a date.
+    Dated {
+        /// Their tenant.
+        tenant: TenantIndex,
+        /// Where to begin.
+        from: Position,
+        /// Which.
+        query: Arc<DateQuery>,
+        /// The reply: those of the next slots.
+        reply: oneshot::Sender<DatedSlice>,
     },
     /// Which of some devices do not exist.
     Unknown {

@@ -9,6 +9,7 @@
 mod audit;
 mod checkpoint;
 mod control;
+mod dates;
 mod policy;
 mod step;
 mod task;

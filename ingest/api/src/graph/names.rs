@@ -166,7 +166,7 @@ impl OfTenant {
             State::None | State::Refused(_) => {}
         }
         *state = State::None;
-        let Some(ready) = self.make(&**backend).await? else {
+        let Some(mut ready) = self.make(&**backend).await? else {
             tracing::warn!(
                 tenant = self.tenant.0,
                 "the names of the devices do not fit into memory, so lists by name read all devices"
@@ -174,6 +174,10 @@ impl OfTenant {
             *state = State::Refused(now(&**backend));
             return Ok(false);
         };
+        // Otherwise the feed has passed the order while it was made: the next list makes another one.
+        if !ready.catch_up(&**backend, self.tenant).await? {
+            return Ok(false);
+        }
         *state = State::Ready(ready);
         drop(state);
         tokio::spawn(follow(Arc::downgrade(&self), Arc::clone(backend)));
@@ -202,9 +206,7 @@ impl OfTenant {
                 return Ok(None);
             }
         }
-        // Without it, the feed has passed the order while it was made: the next use makes another one.
-        let is_complete = ready.catch_up(backend, self.tenant).await?;
-        Ok(is_complete.then_some(ready))
+        Ok(Some(ready))
     }
 
     /// Counts the memory of an order. Returns whether all fit.

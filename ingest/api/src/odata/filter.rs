@@ -5,6 +5,7 @@
 //! and size have the bounds of the parser.
 
 use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 
 use super::ast::Number;
 use super::fold;
@@ -203,6 +204,36 @@ impl Filter {
             } if *tested == property => Some(vec![&text.folded]),
             _ => None,
         }
+    }
+
+    /// The instants between which a date of a matching row is, in ticks.
+    #[must_use]
+    pub fn between(&self, property: usize) -> RangeInclusive<i64> {
+        match self {
+            Self::All(all) => {
+                let ranges = all.iter().map(|condition| condition.between(property));
+                ranges.fold(i64::MIN..=i64::MAX, |left, right| {
+                    *left.start().max(right.start())..=*left.end().min(right.end())
+                })
+            }
+            Self::Test {
+                property: tested,
+                test: Test::Date(comparison, ticks),
+            } if *tested == property => match comparison {
+                Comparison::Equal => *ticks..=*ticks,
+                Comparison::Less => i64::MIN..=ticks.saturating_sub(1),
+                Comparison::LessOrEqual => i64::MIN..=*ticks,
+                Comparison::Greater => ticks.saturating_add(1)..=i64::MAX,
+                Comparison::GreaterOrEqual => *ticks..=i64::MAX,
+            },
+            _ => i64::MIN..=i64::MAX,
+        }
+    }
+
+    /// Whether the condition is a comparison of this date.
+    #[must_use]
+    pub fn is_limit_of(&self, property: usize) -> bool {
+        matches!(self, Self::Test { property: tested, test: Test::Date(..) } if *tested == property)
     }
 
     /// A string in lowercase with which the property of every matching row starts.

@@ -24,8 +24,9 @@ use tower::ServiceExt;
 
 use crate::{
     AccessCounters, Answer as Answering, Api, ApiError, AuditVerification, Backend, Caller, Cell,
-    Changed, Changes, Clock, ClockMove, ClockStep, ConnectionCounters, Device, DeviceChange,
-    Difference, Matches, Position, Readiness, Recount, Session, Sessions, Timeouts, TooOld, router,
+    Changed, Changes, Clock, ClockMove, ClockStep, ConnectionCounters, DateQuery, Dated,
+    DatedDevices, Device, DeviceChange, Difference, Matches, Position, Readiness, Recount, Session,
+    Sessions, Timeouts, TooOld, router,
 };
 
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
@@ -306,6 +307,28 @@ impl Backend for Fake {
         });
         let found: Vec<Device> = found.map(|device| self.current(device)).collect();
         self.answer(found)
+    }
+
+    fn by_date(&self, tenant: TenantIndex, query: DateQuery) -> Answering<'_, DatedDevices> {
+        let mut found: Vec<_> = self
+            .placed(tenant)
+            .map(|(position, device)| Dated {
+                key: query.key(&device.record, &device.cold),
+                device_id: device.record.device_id,
+                position,
+            })
+            .filter(|dated| query.wants(dated, None, 0))
+            .filter(|dated| {
+                (query.matches)(self.fleet[dated.position.slot.0 as usize].facets.word())
+            })
+            .collect();
+        found.sort_unstable();
+        let count = found.len() as u64;
+        found.truncate(query.limit);
+        self.answer(DatedDevices {
+            first: found,
+            count,
+        })
     }
 
     fn arrivals_head(&self, _: TenantIndex) -> u64 {

@@ -1,4 +1,5 @@
-//! Lists by name with the order of names in memory, compared with lists that read all devices.
+//! Lists by name with the order of names in memory, compared with lists that read all devices, and lists by date with
+//! those sorted here.
 
 use std::sync::Arc;
 
@@ -112,19 +113,18 @@ async fn lists_by_name_have_the_rows_of_lists_that_read_all_devices() {
         "$filter=serialNumber eq 'ABC0011'&".to_owned(),
         "$search=\"ABC001\"&".to_owned(),
     ];
-    let mut compared = 0;
-    for (turn, filter) in filters.iter().enumerate() {
+    let (mut compared, mut turn) = (0, 0);
+    for filter in &filters {
         for order in ["", "$orderby=deviceName&", "$orderby=deviceName desc&"] {
-            let small = ["$top=31&$skip=3", "$top=23"][turn % 2];
-            for page in [small, "$top=100&$count=true"] {
-                let query = format!("{filter}{order}{page}");
-                let expected = slow.all(&query).await;
-                assert_eq!(fast.all(&query).await, expected, "{query}");
-                compared += expected.0.concat().len();
-            }
+            turn += 1;
+            let pages = ["$top=31&$skip=3", "$top=100&$count=true"];
+            let query = format!("{filter}{order}{}", pages[turn % pages.len()]);
+            let expected = slow.all(&query).await;
+            assert_eq!(fast.all(&query).await, expected, "{query}");
+            compared += expected.0.concat().len();
         }
     }
-    assert!(compared > 3_000, "{compared}");
+    assert!(compared > 1_500, "{compared}");
     assert!(first.contains("7b1c4c9e-"), "{first}");
 }
 
@@ -148,4 +148,87 @@ async fn a_device_is_found_by_its_new_name_and_no_longer_by_the_old_one() {
     graph.fake.arrivals.lock().unwrap().push(renamed);
     let (pages, _) = graph.all("$filter=startswith(deviceName,'zz')").await;
     assert_eq!(pages.concat(), [format!("\"zz-new\" \"{renamed}\"")]);
+}
+
+/// The values of a property in all pages, with the ids.
+async fn values(graph: &Graph, query: &str, property: &str) -> Vec<(String, String)> {
+    let mut path = format!("/v1.0/deviceManagement/managedDevices?{query}");
+    let mut found = Vec::new();
+    loop {
+        let document = graph.get(&path).await;
+        for row in document["value"].as_array().unwrap() {
+            let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+            found.push((text(property), text("id")));
+        }
+        let Some(next) = document["@odata.nextLink"].as_str() else {
+            return found;
+        };
+        let (_, rest) = next.split_once("test").unwrap();
+        path = rest.to_owned();
+    }
+}
+
+#[tokio::test]
+async fn lists_by_date_have_the_rows_of_a_list_that_is_sorted_and_filtered_here() {
+    let graph = Graph::new(1 << 20, |fake| {
+        for (number, device) in fake.fleet.iter_mut().enumerate() {
+            match number % 10 {
+                // Some have never checked in, and many did so at the same time.
+                0 => device.record.last_check_in = 0,
+                1..4 => device.record.last_check_in = 1_767_200_000,
+                _ => (),
+            }
+        }
+    });
+    let property = "lastSyncDateTime";
+    let mut all = values(&graph, "$top=100", property).await;
+    all.sort();
+    let middle = all[all.len() / 2].0.clone();
+    let limits = [
+        (String::new(), "0", "9"),
+        (
+            format!(" and lastSyncDateTime le {middle}"),
+            "0",
+            middle.as_str(),
+        ),
+        (
+            format!(" and lastSyncDateTime ge {middle}"),
+            middle.as_str(),
+            "9",
+        ),
+        (
+            " and lastSyncDateTime lt 1990-01-01T00:00:00Z".to_owned(),
+            "0",
+            "1990",
+        ),
+    ];
+    let windows = values(
+        &graph,
+        "$filter=operatingSystem eq 'Windows'&$top=100",
+        property,
+    )
+    .await;
+    for (limit, least, most) in limits {
+        let mut expected = windows.clone();
+        expected.retain(|(date, _)| least <= date.as_str() && date.as_str() <= most);
+        expected.sort();
+        let filter = format!("$filter=operatingSystem eq 'Windows'{limit}&$top=31");
+        let ascending = format!("{filter}&$orderby=lastSyncDateTime");
+        assert_eq!(
+            values(&graph, &ascending, property).await,
+            expected,
+            "{filter}"
+        );
+        expected.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
+        let descending = format!("{filter}&$orderby=lastSyncDateTime desc");
+        assert_eq!(
+            values(&graph, &descending, property).await,
+            expected,
+            "{filter}"
+        );
+        let path = format!("/v1.0/deviceManagement/managedDevices?{filter}&$count=true");
+        let counted = graph.get(&path).await;
+        assert_eq!(counted["@odata.count"], expected.len(), "{filter}");
+    }
+    assert!(windows.len() > 100, "{}", windows.len());
 }

@@ -23,7 +23,7 @@ use crate::phase::{Phase, PhaseSwitch};
 use crate::route::{BufferPool, RouteTable, ThreadMap, inbox};
 use crate::shard::writer::WriterReport;
 use crate::shard::{
-    CellCount, Control, DeviceKey, DeviceView, RecountPoint, ShardReport, ThreadReport,
+    CellCount, Control, DatedSlice, DeviceKey, DeviceView, RecountPoint, ShardReport, ThreadReport,
 };
 use crate::view::View;
 
@@ -208,6 +208,7 @@ fn answer(shard: usize, control: Control) {
             devices.retain(|device| !known(device));
             drop(reply.send(devices));
         }
+        Control::Dated { reply, .. } => drop(reply.send(DatedSlice::default())),
         Control::Stale(reply) => drop(reply.send(Vec::new())),
         Control::ResetSequence {
             tenant,

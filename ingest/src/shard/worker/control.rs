@@ -89,6 +89,15 @@ impl Worker {
                     .collect();
                 self.later(reply, found);
             }
+            Control::Dated {
+                tenant,
+                from,
+                query,
+                reply,
+            } => {
+                let found = self.dated(tenant, from, &query);
+                self.later(reply, found);
+            }
             Control::Unknown {
                 tenant,
                 mut devices,

@@ -5,6 +5,7 @@
 //! the smallest rows after the last one. Bounded: a thousand devices at a time in memory, and twice [`SORTED_SKIP_MAX`] and
 //! a page more for a sorted page; two passes over all devices at a time.
 
+mod dated;
 mod named;
 
 use std::cmp::Ordering;
@@ -127,6 +128,9 @@ impl<'a, P: Projection> Query<'a, P> {
         if let Some(count) = self.count_by_name().await? {
             return Ok(count);
         }
+        if let Some(count) = self.count_by_date().await? {
+            return Ok(count);
+        }
         let _permit = self.call.api.scan_permit().await?;
         let (mut count, mut from) = (0, Some(Position::default()));
         while let Some(at) = from {
@@ -195,6 +199,9 @@ impl<'a, P: Projection> Query<'a, P> {
         if let Some(found) = self.by_name(order, after.as_ref(), skip, rows).await? {
             return Ok(found);
         }
+        if let Some(found) = self.by_date(order, after.as_ref(), skip, rows).await? {
+            return Ok(found);
+        }
         let _permit = self.call.api.scan_permit().await?;
         let keep = skip + rows + 1;
         let mut smallest: Vec<(Device, Formatted)> = Vec::new();
@@ -259,7 +266,10 @@ pub(in crate::graph) async fn list(
     } else {
         None
     };
-    let order = options.orderby.as_deref().or_else(|| query.implied_order());
+    let order = options
+        .orderby
+        .as_deref()
+        .or_else(|| query.implied_order().or_else(|| query.implied_date_order()));
     let (devices, next) = match order {
         None => by_position(&query, &options, payload.as_deref(), skip).await?,
         Some(order) => {

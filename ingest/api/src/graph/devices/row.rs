@@ -17,7 +17,7 @@ use crate::times::{self, NEVER};
 pub(in crate::graph) const TYPE: &str = "#microsoft.graph.managedDevice";
 
 /// [`NEVER`] in ticks.
-const NEVER_TICKS: i64 = ticks_from_seconds(-62_135_596_800);
+pub(in crate::graph) const NEVER_TICKS: i64 = ticks_from_seconds(-62_135_596_800);
 
 /// `complianceState`, in the order of [`muster_engine::Compliance::index`].
 const COMPLIANCE: Members = Members::numbered(
@@ -274,8 +274,8 @@ pub(in crate::graph) trait Projection: Copy + Send + Sync + 'static {
     /// A device as a row of its schema.
     type Row<'d>: Row;
 
-    /// Whether its schema is that of managed devices, whose names have an order in memory.
-    const HAS_NAMES: bool = false;
+    /// Whether its schema is that of managed devices, whose names and dates lists know without reading all devices.
+    const IS_OF_DEVICES: bool = false;
 
     /// A device as a row.
     fn row<'d>(self, device: &'d Device, formatted: &'d Formatted) -> Self::Row<'d>;
@@ -316,7 +316,7 @@ const FACET_PROPERTIES: &[&str] = &[
 impl Projection for ManagedDevices {
     type Row<'d> = DeviceRow<'d>;
 
-    const HAS_NAMES: bool = true;
+    const IS_OF_DEVICES: bool = true;
 
     fn row<'d>(self, device: &'d Device, formatted: &'d Formatted) -> DeviceRow<'d> {
         DeviceRow::new(device, formatted)
