@@ -14,7 +14,7 @@ impl ServerBackend {
         tenant: TenantIndex,
         query: DateQuery,
     ) -> Result<DatedDevices, ApiError> {
-        let (query, mut found) = (Arc::new(query), DatedDevices::default());
+        let (query, mut count, mut first) = (Arc::new(query), 0, Vec::new());
         let threads = 0..self.context.controls.len();
         let mut from: Vec<_> = threads
             .map(|thread| (thread, Position::default()))
@@ -33,14 +33,19 @@ impl ServerBackend {
             let slices = self.query_some(queries).await?;
             let mut next = Vec::new();
             for ((thread, _), slice) in from.into_iter().zip(slices) {
-                found.count += slice.count;
-                found.first.extend(slice.first);
+                count += slice.count;
+                first.extend(slice.first);
                 next.extend(slice.next.map(|next| (thread, next)));
             }
-            found.first.sort_unstable();
-            found.first.truncate(query.limit);
+            first.sort_unstable_by_key(|(dated, _)| *dated);
+            first.truncate(query.limit);
             from = next;
         }
-        Ok(found)
+        let views = first.into_iter().map(|(_, view)| view).enumerate();
+        let found = self.with_inventories(tenant, views.collect()).await?;
+        Ok(DatedDevices {
+            first: found.into_iter().map(|(_, device)| device).collect(),
+            count,
+        })
     }
 }

@@ -131,7 +131,7 @@ impl ServerBackend {
     }
 
     /// Adds the inventories of devices, which are read on one blocking thread.
-    async fn with_inventories(
+    pub(super) async fn with_inventories(
         &self,
         tenant: TenantIndex,
         found: Vec<(usize, DeviceView)>,

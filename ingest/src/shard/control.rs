@@ -57,7 +57,7 @@ pub enum DeviceKey {
 #[derive(Clone, Debug, Default)]
 pub struct DatedSlice {
     /// In no order, at most as many as the query wants.
-    pub first: Vec<Dated>,
+    pub first: Vec<(Dated, DeviceView)>,
     /// Number of devices that were wanted when they were found.
     pub count: u64,
     /// Where to continue; `None` at the end.

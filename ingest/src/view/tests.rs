@@ -1,6 +1,6 @@
 //! Tests of the view: whatever happens to the shards, it has what they have after each batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster_engine::{
@@ -316,7 +316,9 @@ proptest! {
             let mut server = Server::new();
             before.iter().for_each(|event| server.event(event));
             let mut position = server.view.changes_head(tenant);
+            let arrivals = server.view.arrivals_head(tenant);
             let mut devices = facets_by_device(&server, tenant);
+            let mut seen: BTreeSet<_> = devices.keys().copied().collect();
             for event in &after {
                 match event {
                     Event::Restart => (),
@@ -338,7 +340,14 @@ proptest! {
                 }
             }
             prop_assert_eq!(position, server.view.changes_head(tenant));
-            prop_assert_eq!(devices, facets_by_device(&server, tenant));
+            prop_assert_eq!(&devices, &facets_by_device(&server, tenant));
+            let arrived = server.view.arrivals_since(tenant, arrivals, usize::MAX).unwrap();
+            for change in arrived {
+                prop_assert_eq!(change.before, None, "no inventory was sent");
+                prop_assert!(change.after.is_some());
+                seen.insert(change.device_id);
+            }
+            prop_assert!(devices.keys().all(|device| seen.contains(device)));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use muster_engine::{ColdRecord, DeviceRecord, FacetWord};
 use muster_wire::DeviceId;
 
-use super::Position;
+use super::{Device, Position};
 
 /// A date of a device, in seconds since the epoch; 0 if it has not happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,17 +59,11 @@ impl DateQuery {
     /// The key of a device.
     #[must_use]
     pub fn key(&self, record: &DeviceRecord, cold: &ColdRecord) -> u32 {
-        Self::key_in(self.date, self.descending, record, cold)
-    }
-
-    /// The key of a device in this order.
-    #[must_use]
-    pub fn key_in(date: Date, descending: bool, record: &DeviceRecord, cold: &ColdRecord) -> u32 {
-        let date = match date {
+        let date = match self.date {
             Date::LastCheckIn => record.last_check_in,
             Date::FirstSeen => cold.first_seen,
         };
-        turned(date, descending)
+        turned(date, self.descending)
     }
 
     /// Whether a device is among the first ones, as far as its date says, if `last` is the last of `count` that were
@@ -91,10 +85,10 @@ const fn turned(date: u32, descending: bool) -> u32 {
 }
 
 /// The first devices of an order, and how many there are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct DatedDevices {
-    /// In the order of the query, at most its limit.
-    pub first: Vec<Dated>,
+    /// In the order of the query, at most its limit, as they were when their shards were asked.
+    pub first: Vec<Device>,
     /// With a limit of 0: the number of all that are wanted.
     pub count: u64,
 }

@@ -325,8 +325,9 @@ impl Backend for Fake {
         found.sort_unstable();
         let count = found.len() as u64;
         found.truncate(query.limit);
+        let device = |dated: Dated| self.fleet[dated.position.slot.0 as usize].clone();
         self.answer(DatedDevices {
-            first: found,
+            first: found.into_iter().map(device).collect(),
             count,
         })
     }

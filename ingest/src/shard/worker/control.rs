@@ -121,7 +121,7 @@ impl Worker {
         None
     }
 
-    fn device(&self, tenant: TenantIndex, key: DeviceKey) -> Option<DeviceView> {
+    pub(super) fn device(&self, tenant: TenantIndex, key: DeviceKey) -> Option<DeviceView> {
         let (shard, (record, cold)) = match key {
             DeviceKey::Id(id) => {
                 let shard = self.shards.shard_of(&id);

@@ -10,7 +10,7 @@ use muster_api::{DateQuery, Dated, Position};
 use muster_engine::{SlotIndex, TenantIndex};
 
 use super::Worker;
-use crate::shard::control::DatedSlice;
+use crate::shard::control::{DatedSlice, DeviceKey};
 
 /// Slots that a query passes over before check-ins have their turn again.
 pub(super) const SLOTS_MAX: u32 = 1 << 18;
@@ -70,7 +70,9 @@ impl Worker {
                 break;
             }
         }
-        slice.first = first.into_vec();
+        let view =
+            |dated: Dated| Some((dated, self.device(tenant, DeviceKey::At(dated.position))?));
+        slice.first = first.into_iter().filter_map(view).collect();
         slice
     }
 }

@@ -1,17 +1,14 @@
 //! Lists in the order of a date of the record: the shards say which devices come first, and only those are read.
 //!
-//! Dates move while the list is made: a device that has checked in since its shard was asked belongs elsewhere, so it is
-//! left out if it is behind the last device that was asked for. A page may have fewer rows than it could for that reason,
-//! and the next page continues behind its last row.
+//! A device is listed as it was when its shard was asked: dates move all the time.
 
-use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 
 use muster_wire::DeviceId;
 
-use super::{Found, Query};
-use crate::backend::{Date, DateQuery, Device, ROWS_MAX};
-use crate::graph::devices::row::{Formatted, NEVER_TICKS, Projection, SCHEMA};
+use super::Query;
+use crate::backend::{Date, DateQuery, Device};
+use crate::graph::devices::row::{NEVER_TICKS, Projection, SCHEMA};
 use crate::graph::error::GraphError;
 use crate::odata::{Filter, OrderBy, Position, TICKS_PER_SECOND, Value};
 
@@ -23,9 +20,6 @@ const DATES: [(&str, Date); 2] = [
 
 /// If fewer than one device in this many matches by its facets, they are read instead.
 const RARE_ONE_IN: u64 = 1_000;
-
-/// Devices that are asked for besides those that a page needs, because some will have moved.
-const SPARE: usize = 32;
 
 /// A date with its property.
 fn dates() -> impl Iterator<Item = (&'static str, usize, Date)> {
@@ -81,63 +75,26 @@ impl<P: Projection> Query<'_, P> {
         if !self.is_decided_with(property) || self.is_rare(keep as u64) {
             return Ok(None);
         }
-        let position = after;
         let after = match after.map(dated_at) {
             Some(None) => return Ok(None),
             Some(after) => after,
             None => None,
         };
-        let limit = keep + SPARE;
         let query = DateQuery {
             date,
             descending,
             range: self.seconds_between(property),
             after,
-            limit,
+            limit: keep,
             matches: self.matches(),
         };
         let (backend, tenant) = (&self.call.api.backend, self.call.tenant());
         let _permit = self.call.api.scan_permit().await?;
-        let key = move |device: &Device| {
-            let (record, cold) = (&device.record, &device.cold);
-            (
-                DateQuery::key_in(date, descending, record, cold),
-                record.device_id,
-            )
-        };
-        let first = backend.by_date(tenant, query).await?.first;
-        // With fewer devices there are no others.
-        let last = first.last().filter(|_| first.len() == limit);
-        let last = last.map(|last| (last.key, last.device_id));
-        let mut found = Vec::new();
-        for chunk in first.chunks(ROWS_MAX) {
-            let positions = chunk.iter().map(|dated| dated.position).collect();
-            found.extend(backend.rows(tenant, positions).await?);
-        }
-        found.retain(|(_, device)| self.has(device));
-        let mut sorted: Vec<_> = found
-            .into_iter()
-            .map(|(_, device): Found| {
-                let formatted = Formatted::of(&device, &self.control);
-                (device, formatted)
-            })
-            .collect();
-        self.sort(&mut sorted, order);
-        let is_within = |device: &Device, formatted: &Formatted| {
-            let is_later = position.is_none_or(|after| {
-                let row = self.projection.row(device, formatted);
-                order.compare_to(&row, after) == Ordering::Greater
-            });
-            is_later && last.is_none_or(|last| key(device) <= last)
-        };
-        sorted.retain(|(device, formatted)| is_within(device, formatted));
-        let has_more = sorted.len() >= keep || last.is_some();
-        if has_more && sorted.len() <= skip {
-            // All of them have moved.
-            return Ok(None);
-        }
-        let page = sorted.into_iter().skip(skip).take(rows);
-        Ok(Some((page.map(|(device, _)| device).collect(), has_more)))
+        let mut found = backend.by_date(tenant, query).await?.first;
+        let has_more = found.len() == keep;
+        found.retain(|device| self.has(device));
+        let page = found.into_iter().skip(skip).take(rows);
+        Ok(Some((page.collect(), has_more)))
     }
 
     /// The number of matching devices, if only facets and a date of the record decide.
