@@ -4,6 +4,7 @@ mod accesses;
 mod changes;
 mod documents;
 mod errors;
+mod exports;
 pub(crate) mod fixture;
 mod groups;
 mod issued_tokens;

@@ -154,8 +154,9 @@ pub(super) async fn create(
             Report::names()
         ))
     })?;
-    let format = Format::named(text(&sent, "format")?)
-        .ok_or_else(|| GraphError::bad_request("format: csv or json is expected."))?;
+    let format = Format::named(text(&sent, "format")?).ok_or_else(|| {
+        GraphError::bad_request(format!("format: {} is expected.", Format::NAMES))
+    })?;
     let localization = Localization::named(text(&sent, "localizationType")?).ok_or_else(|| {
         GraphError::bad_request(
             "localizationType: localizedValuesAsAdditionalColumn or replaceLocalizableValues is expected.",

@@ -121,13 +121,24 @@ impl Job {
 pub(in crate::graph) enum Format {
     Csv,
     Json,
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl Format {
+    /// What a client may ask for.
+    pub(in crate::graph) const NAMES: &str = if cfg!(feature = "parquet") {
+        "csv, json or parquet"
+    } else {
+        "csv or json (this server is built without parquet)"
+    };
+
     pub(in crate::graph) fn named(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
             "" | "csv" => Some(Self::Csv),
             "json" => Some(Self::Json),
+            #[cfg(feature = "parquet")]
+            "parquet" => Some(Self::Parquet),
             _ => None,
         }
     }
@@ -136,6 +147,8 @@ impl Format {
         match self {
             Self::Csv => "csv",
             Self::Json => "json",
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
         }
     }
 }

@@ -13,15 +13,15 @@ use super::page::fleet::{add_token, fleet};
 use crate::{GraphGate, GraphOptions, LinkSecret, ServerNames, new_secret};
 
 /// An API over the fleet of the console.
-struct Graph {
-    gate: GraphGate,
+pub(super) struct Graph {
+    pub(super) gate: GraphGate,
     fake: Arc<Fake>,
-    secret: String,
+    pub(super) secret: String,
 }
 
 impl Graph {
     /// An API whose orders of names may take this much memory; with none, lists read all devices.
-    fn new(name_bytes_max: usize, change: impl Fn(&mut Fake)) -> Self {
+    pub(super) fn new(name_bytes_max: usize, change: impl Fn(&mut Fake)) -> Self {
         let (mut fake, secret) = (fleet(), new_secret());
         change(&mut fake);
         add_token(&fake, 1, "Administrator", &secret, 90);

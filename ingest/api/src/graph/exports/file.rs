@@ -1,7 +1,10 @@
-//! Writes the file of an export job: a zip with one csv or json, whose name scripts look for.
+//! Writes the file of an export job: a zip with one csv, json or Parquet, whose name scripts look for.
 //!
 //! The task of the job reads devices, a thread formats and compresses them. Bounded: [`PAGES_WAITING`] thousand devices
 //! between the two, and one thousand in the hands of each.
+
+#[cfg(feature = "parquet")]
+mod parquet;
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -15,7 +18,7 @@ use tokio::task::spawn_blocking;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::reports::Columns;
+use super::reports::{Columns, ReportRow};
 use crate::backend::{Position, ROWS_MAX};
 use crate::graph::call::Call;
 use crate::graph::devices::list::{Found, Query};
@@ -28,6 +31,12 @@ const PAGES_WAITING: usize = 2;
 
 /// The fastest level: the next ones take three times as long for files that are a tenth smaller.
 const COMPRESSION: i64 = 1;
+
+/// Bytes of JSON at which they are passed on.
+const TEXT_BYTES: usize = 64 << 10;
+
+/// The devices, a thousand at a time.
+type Pages = Receiver<Vec<Found>>;
 
 /// What to write.
 #[derive(Debug)]
@@ -50,6 +59,9 @@ pub(super) enum WriteError {
     Zip(#[from] zip::result::ZipError),
     #[error("the file cannot be written: {0}")]
     Csv(#[from] csv::Error),
+    #[cfg(feature = "parquet")]
+    #[error("the file cannot be written: {0}")]
+    Parquet(#[from] ::parquet::errors::ParquetError),
 }
 
 /// Writes the file.
@@ -74,74 +86,91 @@ pub(super) async fn write(call: &Call, order: Order) -> Result<File, WriteError>
 }
 
 impl Order {
-    /// What is before the first row.
-    fn begin(&self) -> Result<Vec<u8>, WriteError> {
-        match self.format {
-            Format::Json => Ok(b"{\"values\":[".to_vec()),
-            Format::Csv => {
-                let mut writer = csv::Writer::from_writer(Vec::new());
-                writer.write_record(self.columns.headings().iter().map(|(name, _)| name))?;
-                writer
-                    .into_inner()
-                    .map_err(|error| error.into_error().into())
-            }
-        }
-    }
-
-    /// What is behind the last row.
-    const fn end(&self) -> &'static [u8] {
-        match self.format {
-            Format::Json => b"]}",
-            Format::Csv => b"",
-        }
-    }
-
     /// Writes the devices of all pages.
-    fn write(
-        &self,
-        control: &ControlPlane,
-        mut pages: Receiver<Vec<Found>>,
-    ) -> Result<File, WriteError> {
+    fn write(&self, control: &ControlPlane, pages: Pages) -> Result<File, WriteError> {
         let mut zip = ZipWriter::new(tempfile::tempfile()?);
         let name = format!("{}.{}", self.id, self.format.name());
         let options = SimpleFileOptions::default().large_file(true);
-        zip.start_file(name, options.compression_level(Some(COMPRESSION)))?;
-        zip.write_all(&self.begin()?)?;
-        let (names, mut text, mut is_first) = (self.json_names(), Vec::new(), true);
+        let options = match self.format {
+            // Its columns are compressed.
+            #[cfg(feature = "parquet")]
+            Format::Parquet => options.compression_method(zip::CompressionMethod::Stored),
+            Format::Csv | Format::Json => options.compression_level(Some(COMPRESSION)),
+        };
+        zip.start_file(name, options)?;
+        match self.format {
+            #[cfg(feature = "parquet")]
+            Format::Parquet => {
+                let mut table = parquet::Table::begin(self, &mut zip)?;
+                self.rows(control, pages, |row| Ok(table.push(self, row)?))?;
+                table.end()?;
+            }
+            Format::Csv => self.csv(control, pages, &mut zip)?,
+            Format::Json => self.json(control, pages, &mut zip)?,
+        }
+        Ok(zip.finish()?)
+    }
+
+    fn csv(
+        &self,
+        control: &ControlPlane,
+        pages: Pages,
+        zip: &mut ZipWriter<File>,
+    ) -> Result<(), WriteError> {
+        let mut csv = csv::Writer::from_writer(zip);
+        csv.write_record(self.columns.headings().iter().map(|(name, _)| name))?;
+        self.rows(control, pages, |row| {
+            let values = self.columns.values(row);
+            csv.write_record(values.iter().map(|value| Cell(text_of(value))))?;
+            Ok(())
+        })?;
+        csv.flush()?;
+        Ok(())
+    }
+
+    fn json(
+        &self,
+        control: &ControlPlane,
+        pages: Pages,
+        zip: &mut ZipWriter<File>,
+    ) -> Result<(), WriteError> {
+        let (names, mut text) = (self.json_names(), b"{\"values\":[".to_vec());
+        let mut separator = "";
+        self.rows(control, pages, |row| {
+            object(&mut text, separator, &names, &self.columns.values(row))?;
+            separator = ",";
+            if text.len() >= TEXT_BYTES {
+                zip.write_all(&text)?;
+                text.clear();
+            }
+            Ok(())
+        })?;
+        text.extend_from_slice(b"]}");
+        zip.write_all(&text)?;
+        Ok(())
+    }
+
+    /// Passes the rows of all pages to `each`.
+    fn rows(
+        &self,
+        control: &ControlPlane,
+        mut pages: Pages,
+        mut each: impl FnMut(&ReportRow<'_>) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
         while let Some(page) = pages.blocking_recv() {
-            text.clear();
-            let mut csv = csv::Writer::from_writer(Vec::new());
             for (_, device) in &page {
                 let formatted = Formatted::of(device, control);
                 let row = self.columns.report.row(device, &formatted);
                 if self
                     .filter
                     .as_ref()
-                    .is_some_and(|filter| !filter.matches(&row))
+                    .is_none_or(|filter| filter.matches(&row))
                 {
-                    continue;
-                }
-                let values = self.columns.values(&row);
-                match self.format {
-                    Format::Csv => {
-                        csv.write_record(values.iter().map(|value| Cell(text_of(value))))?;
-                    }
-                    Format::Json => {
-                        let separator = if std::mem::take(&mut is_first) {
-                            ""
-                        } else {
-                            ","
-                        };
-                        object(&mut text, separator, &names, &values)?;
-                    }
+                    each(&row)?;
                 }
             }
-            let csv = csv.into_inner().map_err(|error| error.into_error())?;
-            zip.write_all(&csv)?;
-            zip.write_all(&text)?;
         }
-        zip.write_all(self.end())?;
-        Ok(zip.finish()?)
+        Ok(())
     }
 
     /// What is before the value of each column in a JSON object.

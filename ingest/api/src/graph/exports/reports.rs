@@ -225,7 +225,7 @@ impl Columns {
         headings
     }
 
-    fn adds_column(&self, kind: Kind) -> bool {
+    pub(super) fn adds_column(&self, kind: Kind) -> bool {
         matches!(kind, Kind::Enum(_)) && self.localization == Localization::AdditionalColumn
     }
 
@@ -250,7 +250,7 @@ impl Columns {
 }
 
 /// The words that the portal shows for a value of a column; the name of the member if it has no other.
-fn localized(name: &str) -> &str {
+pub(super) fn localized(name: &str) -> &str {
     match name {
         "company" => "Company",
         "personal" => "Personal",
