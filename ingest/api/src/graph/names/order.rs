@@ -132,9 +132,15 @@ impl NameOrder {
 
     /// The next `limit` of both sets, in no order.
     fn ascending(&self, range: &Range, after: Option<&Named>, limit: usize) -> Vec<Named> {
+        let mut found = self.ascending_named(range, after, limit);
+        found.append(&mut self.ascending_unnamed(range, after, limit));
+        found
+    }
+
+    fn ascending_named(&self, range: &Range, after: Option<&Named>, limit: usize) -> Vec<Named> {
         let begin = match after {
             Some(after) => key(&after.name, Some(after.id)),
-            None => key_begin(range.begin()),
+            None => range.begin().as_bytes().to_vec(),
         };
         let mut found = Vec::new();
         self.named.visit(&begin, |key| {
@@ -150,68 +156,75 @@ impl NameOrder {
             found.push(named);
             found.len() < limit
         });
+        found
+    }
+
+    fn ascending_unnamed(&self, range: &Range, after: Option<&Named>, limit: usize) -> Vec<Named> {
+        let mut found = Vec::new();
         let begin = after.map_or(range.begin(), |after| after.name.as_str());
-        let (first, mut count) = (first_id(begin), 0);
-        self.unnamed.visit(&first.unwrap_or([u8::MAX; ID]), |key| {
+        let Some(begin) = self.first_unnamed(begin) else {
+            return found;
+        };
+        self.unnamed.visit(&begin, |key| {
             let Some(named) = unnamed(key) else {
                 return true;
             };
-            if first.is_none() || after.is_some_and(|after| named <= *after) {
+            if after.is_some_and(|after| named <= *after) {
                 return true;
             }
             if !range.contains(&named.name) {
                 return false;
             }
             found.push(named);
-            count += 1;
-            count < limit
+            found.len() < limit
         });
         found
     }
 
     /// The same, from the end of the range to its beginning. Devices of the same name ascend.
     fn descending(&self, range: &Range, after: Option<&Named>, limit: usize) -> Vec<Named> {
-        let mut found = Vec::new();
+        // The rest of the devices with the name of the last one come first.
+        let mut found = after.map_or_else(Vec::new, |after| {
+            self.ascending(&Range::Equal(after.name.clone()), Some(after), limit)
+        });
         let mut end = match after {
-            // The rest of the devices with the name of the last one.
-            Some(after) => {
-                let same = Range::Equal(after.name.clone());
-                found = self.ascending(&same, Some(after), limit);
-                Some(key(&after.name, None))
-            }
+            Some(after) => Some(key(&after.name, None)),
             None => key_end(range),
         };
-        let mut named_count = found.len();
-        while named_count < limit
+        let mut rest = limit;
+        while rest > 0
             && let Some(last) = self.named.last_before(end.as_deref())
             && let Some(Named { name, .. }) = named(&last)
             && range.contains(&name)
         {
             end = Some(key(&name, None));
-            let rest = limit - named_count;
-            let same = Range::Equal(name);
-            let mut group = self.ascending(&same, None, rest);
-            named_count += group.len();
+            let mut group = self.ascending_named(&Range::Equal(name), None, rest);
+            rest -= group.len().min(rest);
             found.append(&mut group);
         }
-        let mut end = match after {
-            Some(after) => first_id(&after.name).map(Vec::from),
-            None => unnamed_end(range),
-        };
-        let mut count = 0;
-        while count < limit
-            && let Some(last) = self.unnamed.last_before(end.as_deref())
-            && let Some(named) = unnamed(&last)
-            && range.contains(&named.name)
-        {
+        let mut end = match (after, range) {
+            (Some(after), _) => self.first_unnamed(&after.name),
+            (None, Range::All) => None,
+            (None, Range::Equal(text)) => self.first_unnamed(&format!("{text}\0")),
+            (None, Range::Prefix(text)) => self.first_unnamed(&format!("{text}{}", char::MAX)),
+        }
+        .map(Vec::from);
+        for _ in 0..limit {
+            let Some(last) = self.unnamed.last_before(end.as_deref()) else {
+                break;
+            };
+            let Some(named) = unnamed(&last).filter(|named| range.contains(&named.name)) else {
+                break;
+            };
             end = Some(last);
             found.push(named);
-            count += 1;
         }
-        // A device without a name may be among those with the name of another one's id.
-        found.sort_unstable();
-        found.dedup();
         found
+    }
+
+    /// The first id whose text is not before this one; `None` if all are, or if no device is without a name.
+    fn first_unnamed(&self, text: &str) -> Option<[u8; ID]> {
+        (self.unnamed.len() > 0).then(|| first_id(text)).flatten()
     }
 }
 
@@ -223,11 +236,6 @@ fn key(name: &str, id: Option<DeviceId>) -> Vec<u8> {
     key
 }
 
-/// What is before all keys of names from this one on.
-fn key_begin(name: &str) -> Vec<u8> {
-    name.as_bytes().to_vec()
-}
-
 /// What is behind all keys of a range; `None` if nothing is.
 fn key_end(range: &Range) -> Option<Vec<u8>> {
     match range {
@@ -236,16 +244,6 @@ fn key_end(range: &Range) -> Option<Vec<u8>> {
         // No byte of UTF-8 is this high.
         Range::Prefix(text) => Some([text.as_bytes(), &[u8::MAX]].concat()),
     }
-}
-
-/// The same of ids; `None` if nothing is behind them.
-fn unnamed_end(range: &Range) -> Option<Vec<u8>> {
-    let end = match range {
-        Range::All => return None,
-        Range::Equal(text) => format!("{text}\0"),
-        Range::Prefix(text) => format!("{text}{}", char::MAX),
-    };
-    first_id(&end).map(Vec::from)
 }
 
 fn named(key: &[u8]) -> Option<Named> {
