@@ -106,7 +106,7 @@ impl KeySet {
         self.len += 1;
         self.take(&first);
         match divided(&new_first, &bytes) {
-            Some((left, second, right)) => {
+            Some([left, second, right]) => {
                 self.put(new_first, left);
                 self.put(second, right);
             }
@@ -203,7 +203,7 @@ fn inserted(first: &[u8], rest: &[u8], key: &[u8]) -> Option<(Box<[u8]>, Vec<u8>
 }
 
 /// A block that is too long in two: what follows the first key, the first key of the second, and what follows that.
-fn divided(first: &[u8], bytes: &[u8]) -> Option<(Box<[u8]>, Box<[u8]>, Box<[u8]>)> {
+fn divided(first: &[u8], bytes: &[u8]) -> Option<[Box<[u8]>; 3]> {
     if bytes.len() < BLOCK_BYTES {
         return None;
     }
@@ -212,11 +212,11 @@ fn divided(first: &[u8], bytes: &[u8]) -> Option<(Box<[u8]>, Box<[u8]>, Box<[u8]
         let at = bytes.len() - cursor.rest.len();
         cursor.advance()?;
         if at >= bytes.len() / 2 {
-            return Some((
+            return Some([
                 bytes[..at].into(),
                 cursor.key.as_slice().into(),
                 cursor.rest.into(),
-            ));
+            ]);
         }
     }
 }
