@@ -23,6 +23,9 @@ const WINDOW: &str = "64";
 /// Check-ins of a run that ends with its process.
 const CHECK_INS: &str = "1000000000000";
 
+/// How often the progress of the generator is looked at.
+const POLL: Duration = Duration::from_millis(100);
+
 /// The number of the first device that is not one of the generator's.
 const FIRST_RARE: u64 = 1 << 40;
 
@@ -85,13 +88,15 @@ impl Ingest {
     ) -> anyhow::Result<()> {
         let began = clock::stamp();
         while !done() {
-            environment.check_interrupted()?;
             ensure!(self.0.try_wait()?.is_none(), "muster-loadgen has ended");
             ensure!(
                 clock::stamp().since(began) < within,
                 "the fleet was not complete within {within:?}"
             );
-            std::thread::sleep(Duration::from_millis(100));
+            environment.block_on(async {
+                tokio::time::sleep(POLL).await;
+                Ok(())
+            })?;
         }
         Ok(())
     }
