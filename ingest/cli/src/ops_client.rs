@@ -114,6 +114,12 @@ impl OpsClient {
         }
     }
 
+    /// Sends a GET request.
+    pub(crate) fn get(&self, path: &str) -> Result<Answer, OpsError> {
+        let request = self.agent.get(format!("{}{path}", self.server));
+        self.answer(request.call())
+    }
+
     /// Sends a POST request without a body.
     pub(crate) fn post(&self, path: &str) -> Result<Answer, OpsError> {
         let request = self.agent.post(format!("{}{path}", self.server));

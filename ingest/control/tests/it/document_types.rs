@@ -19,6 +19,7 @@ fn types() -> Vec<(DocumentType, Key)> {
         (DocumentType::ScopeTag, Key::ScopeTag(ScopeTagId(1))),
         (DocumentType::RoleDefinition, Key::RoleDefinition(id(3))),
         (DocumentType::RoleAssignment, Key::RoleAssignment(id(4))),
+        (DocumentType::User, Key::User(id(6))),
     ];
     let policies = Subclass::ALL.iter().copied();
     types.extend(policies.map(|subclass| (DocumentType::Policy(subclass), Key::Policy(id(5)))));
@@ -39,6 +40,9 @@ fn least(of: DocumentType) -> Value {
             "members": [],
             "roleDefinition@odata.bind": "https://x/roleDefinitions/0bd113fe-6be5-400c-a28f-ae5553f9c0be",
         }),
+        DocumentType::User => {
+            json!({ "displayName": "x", "userPrincipalName": "x@example.org" })
+        }
         DocumentType::Settings | DocumentType::Connector | DocumentType::Device => json!({}),
     };
     document["@odata.type"] = format!("#microsoft.graph.{}", of.name()).into();

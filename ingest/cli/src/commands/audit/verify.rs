@@ -17,7 +17,7 @@ use crate::{output, table};
 
 /// The arguments of `muster audit verify`.
 #[derive(Debug, clap::Args)]
-pub(super) struct VerifyArguments {
+pub(in crate::commands) struct VerifyArguments {
     /// A head that an earlier verification printed, which the log must still have.
     #[arg(long, value_name = "REVISION:HASH")]
     pin: Option<PinnedHead>,
@@ -72,7 +72,7 @@ fn finish(report: &Map<String, Value>, json: bool) -> Result<(), Failure> {
     } else {
         let mut shown = report.clone();
         shown.retain(|_, value| !value.is_null());
-        output::print(&table::object(&shown))?;
+        output::print(&table::object(&shown, None))?;
     }
     if report.get("verified") == Some(&Value::Bool(true)) {
         return Ok(());
