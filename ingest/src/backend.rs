@@ -28,7 +28,7 @@ use muster_api::{
     Clock, ClockMove, ClockStep, ConnectionCounters, DateQuery, DatedDevices, Device, DeviceChange,
     IssuerCounters, Matches, Position, Readiness, Recount, Session, Sessions, TooOld,
 };
-use muster_control::{AccessRecord, Change, ControlPlane, ObjectId, PinnedHead, Scope};
+use muster_control::{AccessRecord, Change, ControlPlane, ObjectId, PinnedHead, Scope, Sight};
 use muster_engine::{PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex, Timestamp};
 use muster_store::Store;
 use muster_wire::DeviceId;
@@ -189,16 +189,26 @@ impl Backend for ServerBackend {
         self.context.view.cells(tenant)
     }
 
+    fn cells_seen(&self, tenant: TenantIndex, sight: Sight) -> Answer<'_, Vec<Cell>> {
+        let view = Arc::clone(&self.context.view);
+        let scan = spawn_blocking(move || view.cells_seen(tenant, &sight));
+        Box::pin(async {
+            scan.await
+                .map_err(|error| ApiError::Internal(error.to_string()))
+        })
+    }
+
     fn scan(
         &self,
         tenant: TenantIndex,
+        sight: Option<Sight>,
         from: Position,
         limit: usize,
         matches: Matches,
     ) -> Answer<'_, Vec<Position>> {
         let view = Arc::clone(&self.context.view);
         // Not on the ops runtime, which has one thread and other requests.
-        let scan = spawn_blocking(move || view.scan(tenant, from, limit, matches));
+        let scan = spawn_blocking(move || view.scan(tenant, sight.as_ref(), from, limit, matches));
         Box::pin(async {
             scan.await
                 .map_err(|error| ApiError::Internal(error.to_string()))

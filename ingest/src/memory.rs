@@ -281,7 +281,7 @@ fn view(config: &Config) -> MemoryPart {
     part(
         "view",
         columns + view_cells(config) * VIEW_CELL + u64::from(config.shards.tenants_max) * feeds,
-        "devices_max x 10 B in chunks of 40 KiB, at least one for each of 48 shards, plus cells x 116 B; one a device, and at most tenants_max x 842,400; plus tenants_max x 2 x 131,072 changes x 60 B",
+        "devices_max x 14 B in chunks of 56 KiB, at least one for each of 48 shards, plus cells x 116 B; one a device, and at most tenants_max x 842,400; plus tenants_max x 2 x 131,072 changes x 60 B",
     )
 }
 
@@ -446,7 +446,7 @@ mod tests {
         assert_eq!(bytes(&bound, "cells"), 1_000_000 * 288);
         assert_eq!(
             bytes(&bound, "view"),
-            (245 + 48) * 40_960 + 842_400 * 116 + 131_072 * 60
+            (245 + 48) * 57_344 + 842_400 * 116 + 2 * 131_072 * 60
         );
         let sum: u64 = bound.parts().iter().map(|part| part.bytes).sum();
         assert_eq!(bound.bytes(), sum);

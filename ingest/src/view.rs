@@ -25,8 +25,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use foldhash::HashMap;
 use muster_api::{Cell, DeviceChange, TooOld};
+use muster_control::Sight;
 use muster_engine::{
-    CellKey, FacetWord, Facets, Shard, ShardId, SlotIndex, TenantIndex, Timestamp, Transition,
+    CellKey, FacetWord, Facets, ProfileDefinition, ProfileId, Shard, ShardId, SlotIndex,
+    TenantIndex, Timestamp, Transition,
 };
 
 pub use muster_api::Position;
@@ -91,27 +93,51 @@ impl View {
         let Some(last) = shard.slots().checked_sub(1) else {
             return;
         };
-        let column = self.columns[usize::from(shard.id())].open(SlotIndex(last));
+        let column = &self.columns[usize::from(shard.id())];
+        let definitions: Vec<_> = shard.profile_definitions().collect();
+        column.define().define(&definitions);
+        let column = column.open(SlotIndex(last));
         for (slot, CellKey { tenant, facets }) in shard.counted() {
-            column.set(slot, tenant, Some(facets));
+            let profile = shard.device_in(slot).map(|(record, _)| record.profile());
+            column.set(slot, tenant, Some(facets), profile.unwrap_or_default());
         }
     }
 
     /// Applies the transitions of a batch of a shard, which is durable. Those of a shard must be applied in order.
-    pub(crate) fn apply(&self, shard: ShardId, transitions: &[Transition], time: Timestamp) {
-        let Some(last) = transitions.iter().map(|transition| transition.slot).max() else {
-            return;
+    /// The profiles that are new in the batch come with them.
+    pub(crate) fn apply(
+        &self,
+        shard: ShardId,
+        transitions: &[Transition],
+        profiles: &[ProfileDefinition],
+        time: Timestamp,
+    ) {
+        let last = transitions.iter().map(|transition| transition.slot).max();
+        let last = match (last, profiles) {
+            (None, []) => return,
+            // A profile of a device that is removed.
+            (None, _) => SlotIndex(0),
+            (Some(last), _) => last,
         };
         let _applying = lock(&self.applying);
-        let column = self.columns[usize::from(shard)].open(last);
+        let column = &self.columns[usize::from(shard)];
+        // A number may get another meaning in the batch in which its last device leaves it: no reader sees one without
+        // the other.
+        let mut defining = (!profiles.is_empty()).then(|| column.define());
+        if let Some(defining) = &mut defining {
+            defining.define(profiles);
+        }
+        let column = column.open(last);
         let mut turnover = Turnover::default();
         for of_tenant in transitions.chunk_by(|one, next| one.tenant == next.tenant) {
             let tenant = of_tenant[0].tenant;
             turnover += lock(&self.tenant(tenant)).apply(of_tenant, time.as_seconds());
             for transition in of_tenant {
-                column.set(transition.slot, tenant, transition.after);
+                let Transition { slot, after, .. } = *transition;
+                column.set(slot, tenant, after, transition.profile);
             }
         }
+        drop(defining);
         self.tally(turnover);
     }
 
@@ -135,6 +161,25 @@ impl View {
         cells
     }
 
+    /// The cells of the devices of a tenant that are seen, each once, in no order. Its cost is that of a scan.
+    pub fn cells_seen(&self, tenant: TenantIndex, sight: &Sight) -> Vec<Cell> {
+        let mut counted: HashMap<FacetWord, u64> = HashMap::default();
+        for column in &self.columns {
+            let _ = column.visit_seen(SlotIndex(0), tenant, sight, |_, facets| {
+                *counted.entry(facets).or_default() += 1;
+                ControlFlow::<()>::Continue(())
+            });
+        }
+        let cell = |(facets, count)| {
+            Some(Cell {
+                tenant,
+                facets: Facets::from_word(facets)?,
+                count,
+            })
+        };
+        counted.into_iter().filter_map(cell).collect()
+    }
+
     /// Number of devices of a tenant whose facets match. Its cost is that of its cells, not of its devices.
     pub fn count(&self, tenant: TenantIndex, matches: impl Fn(FacetWord) -> bool) -> u64 {
         let of_tenants = self.tenants(Some(tenant));
@@ -146,10 +191,12 @@ impl View {
         of_tenant.sum()
     }
 
-    /// The positions of the devices of a tenant whose facets match, in ascending order from `from` on, at most `limit`.
+    /// The positions of the devices of a tenant that are seen, if not all are, and whose facets match, in ascending order
+    /// from `from` on, at most `limit`.
     pub fn scan(
         &self,
         tenant: TenantIndex,
+        sight: Option<&Sight>,
         from: Position,
         limit: usize,
         matches: impl Fn(FacetWord) -> bool,
@@ -162,15 +209,24 @@ impl View {
             } else {
                 SlotIndex(0)
             };
-            let visited = column.visit(from, |slot, of, facets| {
+            let mut find = |slot, facets| {
                 if found.len() >= limit {
                     return ControlFlow::Break(());
                 }
-                if of == tenant && matches(facets) {
+                if matches(facets) {
                     found.push(Position { shard, slot });
                 }
                 ControlFlow::Continue(())
-            });
+            };
+            let visited = match sight {
+                Some(sight) => column.visit_seen(from, tenant, sight, find),
+                None => column.visit(from, |slot, of, facets| {
+                    if of == tenant {
+                        find(slot, facets)?;
+                    }
+                    ControlFlow::Continue(())
+                }),
+            };
             if visited.is_break() {
                 break;
             }
@@ -244,6 +300,7 @@ impl View {
             tenant,
             before: None,
             after: None,
+            profile: ProfileId::default(),
         };
         let of_tenant = self.tenant(tenant);
         let turnover = lock(&of_tenant).feed.append([&change], time.as_seconds());

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use muster_control::{
     AccessRecord, Actor, Change, ControlPlane, Entry, Handling, ObjectId, PinnedHead, Precondition,
-    Scope,
+    Rights, Scope, Sight,
 };
 use muster_engine::{
     ColdRecord, DeviceRecord, FacetWord, Facets, PolicySet, Revision, SequenceReset, ShardId,
@@ -73,13 +73,18 @@ pub trait Backend: Debug + Send + Sync {
     /// The cells of one tenant or of all, each once, in no order: the counts of everything that is acknowledged.
     fn cells(&self, tenant: Option<TenantIndex>) -> Vec<Cell>;
 
-    /// The positions of the devices of a tenant whose facets match, in ascending order from `from` on, at most `limit`.
+    /// The cells of the devices of a tenant that are seen, each once, in no order. The cost is that of a scan.
+    fn cells_seen(&self, tenant: TenantIndex, sight: Sight) -> Answer<'_, Vec<Cell>>;
+
+    /// The positions of the devices of a tenant that are seen (`None`: all) and whose facets match, in ascending order
+    /// from `from` on, at most `limit`.
     /// The next page is from [`Position::next`] of the last one on: a device keeps its position for life, so pages
     /// neither repeat nor miss one that matches all the time. The cost is that of a scan of all devices, about 2 ms per
     /// million, if few of them match.
     fn scan(
         &self,
         tenant: TenantIndex,
+        sight: Option<Sight>,
         from: Position,
         limit: usize,
         matches: Matches,
@@ -202,6 +207,8 @@ pub struct Caller {
     pub actor: Actor,
     /// From where it is sent; `None` for a program on this machine.
     pub address: Option<IpAddr>,
+    /// What the sender may do.
+    pub rights: Rights,
     /// The condition that the object must meet.
     pub expected: Precondition,
     /// How much of the document is checked.
@@ -216,6 +223,7 @@ impl Caller {
             actor: Actor::Local,
             address: None,
             expected,
+            rights: Rights::local(),
             handling: Handling::Strict,
         }
     }

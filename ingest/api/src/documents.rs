@@ -172,6 +172,8 @@ fn modified(entry: &Entry) -> Vec<Value> {
     let (old, new) = match &entry.effect {
         Effect::MembersAdded(added) => (None, members(added)),
         Effect::MembersRemoved(removed) => (members(removed), None),
+        Effect::PrincipalAdded(token) => (None, Some(json!([token.to_string()]))),
+        Effect::PrincipalRemoved(token) => (Some(json!([token.to_string()])), None),
         _ => return entry.modified_properties().iter().map(property).collect(),
     };
     let name = "members".to_owned();

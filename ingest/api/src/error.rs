@@ -172,6 +172,8 @@ impl ApiError {
 const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::Invalid(_) => (StatusCode::BAD_REQUEST, "badRequest"),
+        Refusal::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+        Refusal::UnknownMembers(_) => (StatusCode::NOT_FOUND, "unknownDevice"),
         Refusal::BuiltIn { .. } => (StatusCode::BAD_REQUEST, "builtIn"),
         Refusal::Unchangeable { .. } => (StatusCode::BAD_REQUEST, "unchangeable"),
         Refusal::UnknownTenant => (StatusCode::NOT_FOUND, "unknownTenant"),

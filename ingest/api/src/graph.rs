@@ -143,3 +143,13 @@ impl GraphGate {
         }
     }
 }
+
+/// The path of every route, for the test that has a row for each.
+#[cfg(test)]
+pub(crate) fn route_paths() -> std::collections::BTreeSet<String> {
+    let all = operations::all().into_iter();
+    let routed = all.filter(|operation| operation.handler.is_some());
+    routed
+        .map(|operation| operation.path.to_lowercase())
+        .collect()
+}

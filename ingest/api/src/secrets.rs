@@ -40,6 +40,8 @@ pub const VALID_DAYS_DEFAULT: u64 = 90;
 /// Days that a token may be valid.
 pub const VALID_DAYS_MAX: u64 = 3_650;
 
+const ROLE: &str = "role: the name or id of a role definition, or none";
+
 const DAY_MS: u64 = 24 * 3600 * 1_000;
 
 /// What someone wants of a new token.
@@ -47,7 +49,8 @@ const DAY_MS: u64 = 24 * 3600 * 1_000;
 pub struct TokenRequest<'a> {
     /// Its name.
     pub name: &'a str,
-    /// The name or id of the role definition.
+    /// The name or id of the role definition for the whole tenant; empty if the token has only those that role
+    /// assignments give it.
     pub role: &'a str,
     /// How many days it is valid.
     pub valid_days: u64,
@@ -66,6 +69,10 @@ impl<'a> TokenRequest<'a> {
             return Err(format!("a token has no property {shown}"));
         }
         let text = |name: &str| document.get(name).and_then(Value::as_str);
+        let role = document.get("role").filter(|role| !role.is_null());
+        if role.is_some_and(|role| !role.is_string()) {
+            return Err(ROLE.to_owned());
+        }
         Ok(Self {
             name: text("displayName").unwrap_or_default(),
             role: text("role").unwrap_or_default(),
@@ -90,8 +97,10 @@ impl<'a> TokenRequest<'a> {
     ) -> Result<Token, String> {
         let display_name =
             DisplayName::new(self.name).ok_or("displayName: a text of 1 to 256 characters")?;
-        let role = control.role_named(tenant, self.role);
-        let role = role.ok_or("role: the name or id of a role definition")?;
+        let role = match self.role {
+            "" => None,
+            role => Some(control.role_named(tenant, role).ok_or(ROLE)?),
+        };
         if !(1..=VALID_DAYS_MAX).contains(&self.valid_days) {
             return Err(format!(
                 "validDays: a whole number from 1 to {VALID_DAYS_MAX}"

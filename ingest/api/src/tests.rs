@@ -1,5 +1,6 @@
 //! Tests of the endpoint with a fake backend.
 
+mod access;
 mod accesses;
 mod changes;
 mod documents;

@@ -11,7 +11,9 @@ use crate::actor::Actor;
 use crate::document::{Handling, Properties};
 use crate::fault::Faults;
 use crate::id::{ETag, ObjectId};
-use crate::object::{ASSIGNMENTS, Key, Token};
+use crate::object::{ASSIGNMENTS, Key, ScopeTagId, Token};
+use crate::rights::{Rights, Verb};
+use crate::role::Action;
 
 /// A command.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +22,8 @@ pub struct Command {
     pub actor: Actor,
     /// From where; `None` for a program on the machine of the server.
     pub address: Option<IpAddr>,
+    /// What the sender may do.
+    pub rights: Rights,
     /// When it was sent.
     pub at: Timestamp,
     /// The tenant of the object; ignored if it is a new tenant, which gets the next index.
@@ -87,6 +91,13 @@ pub enum Change {
         /// The property `assignments`.
         properties: Properties,
     },
+    /// Replace the groups whose devices have a scope tag: the action `assign`.
+    AssignTag {
+        /// The scope tag.
+        tag: ScopeTagId,
+        /// The property `assignments`.
+        properties: Properties,
+    },
     /// Replace the scheduled actions of a compliance policy: the action `scheduleActionsForRules`.
     ScheduleActions {
         /// The policy.
@@ -107,6 +118,20 @@ pub enum Change {
         group: ObjectId,
         /// Devices that are members.
         members: Vec<DeviceId>,
+    },
+    /// Add a principal to a group, so that it has the roles that are assigned to its members.
+    AddPrincipal {
+        /// The group.
+        group: ObjectId,
+        /// A token that is not a member.
+        token: ObjectId,
+    },
+    /// Remove a principal from a group.
+    RemovePrincipal {
+        /// The group.
+        group: ObjectId,
+        /// A token that is a member.
+        token: ObjectId,
     },
     /// Record an access. This changes no object.
     Access(AccessRecord),
@@ -139,15 +164,28 @@ impl Change {
             | Self::Replace { key, .. }
             | Self::Update { key, .. }
             | Self::Delete { key } => *key,
-            Self::AddMembers { group, .. } | Self::RemoveMembers { group, .. } => {
-                Key::Group(*group)
-            }
+            Self::AddMembers { group, .. }
+            | Self::RemoveMembers { group, .. }
+            | Self::AddPrincipal { group, .. }
+            | Self::RemovePrincipal { group, .. } => Key::Group(*group),
+            Self::AssignTag { tag, .. } => Key::ScopeTag(*tag),
             Self::Assign { policy, .. } | Self::ScheduleActions { policy, .. } => {
                 Key::Policy(*policy)
             }
             Self::Device { device, .. } => Key::Device(*device),
             Self::Access(_) => Key::Tenant,
             Self::Issue { id, .. } => Key::Token(*id),
+        }
+    }
+
+    /// What it does with its object.
+    #[must_use]
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Self::Create { .. } | Self::Issue { .. } => Verb::Create,
+            Self::Delete { .. } | Self::Device { .. } => Verb::Delete,
+            Self::Assign { .. } => Verb::Assign,
+            _ => Verb::Update,
         }
     }
 
@@ -174,7 +212,16 @@ pub enum Refusal {
     /// The tenant does not exist.
     #[error("the server has no tenant with this name")]
     UnknownTenant,
-    /// The object does not exist.
+    /// The role of the sender does not allow it, or not for this object.
+    #[error("the roles of the caller do not allow Microsoft.Intune_{} here", action.name())]
+    Forbidden {
+        /// What it does not allow.
+        action: Action,
+    },
+    /// Devices that become members do not exist, or the sender must not know that they do.
+    #[error("devices that become members do not exist")]
+    UnknownMembers(Vec<DeviceId>),
+    /// The object does not exist, or the sender must not know that it does.
     #[error("no {} has this id", key.type_name())]
     Unknown {
         /// Its key.
@@ -199,12 +246,12 @@ pub enum Refusal {
         key: Key,
     },
     /// Another object refers to it, so it cannot be deleted.
-    #[error("this {} is used by the {}{}", key.type_name(), by.type_name(), with_id(*by))]
+    #[error("this {} is used by {}", key.type_name(), user(*by))]
     InUse {
         /// Its key.
         key: Key,
-        /// An object that refers to it.
-        by: Key,
+        /// An object that refers to it; `None` if the sender must not know it.
+        by: Option<Key>,
     },
     /// The object is made and deleted, but never changed.
     #[error("a {} cannot be changed; delete it and create another", key.type_name())]
@@ -225,9 +272,12 @@ pub enum Refusal {
     Unchanged,
 }
 
-fn with_id(key: Key) -> String {
-    key.id_text()
-        .map_or_else(String::new, |id| format!(" {id}"))
+fn user(by: Option<Key>) -> String {
+    match by.map(|key| (key.type_name(), key.id_text())) {
+        None => "another object".to_owned(),
+        Some((type_name, None)) => format!("the {type_name}"),
+        Some((type_name, Some(id))) => format!("the {type_name} {id}"),
+    }
 }
 
 fn has(current: Option<ETag>) -> String {

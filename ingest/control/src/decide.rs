@@ -1,5 +1,6 @@
 //! Decides commands: each becomes an entry, or a refusal that lists every fault. Changes nothing.
 
+mod access;
 mod limits;
 mod members;
 mod references;
@@ -11,7 +12,7 @@ use crate::command::{Change, Command, Precondition, Refusal};
 use crate::document::Properties;
 use crate::entry::{Effect, Entry};
 use crate::id::ETag;
-use crate::object::{Key, Object, Part};
+use crate::object::{Key, Object, Part, Token};
 use crate::reference::MEMBERS;
 use crate::state::ControlPlane;
 
@@ -36,6 +37,8 @@ impl ControlPlane {
             _ => self.object(tenant, key),
         };
         let etag = current.as_ref().map(|(_, etag)| *etag);
+        let object = current.as_ref().map(|(object, _)| object);
+        self.check_sender(command, tenant, object)?;
         let is_deletion = matches!(command.change, Change::Delete { .. });
         let is_always_there = matches!(key, Key::Settings | Key::Device(_));
         if (key.is_built_in() && !is_always_there) || (is_always_there && is_deletion) {
@@ -65,6 +68,7 @@ impl ControlPlane {
             return Err(Refusal::Stale { current: etag });
         }
         let effect = self.effect(command, current.map(|(object, _)| object))?;
+        self.check_reach(command, tenant, &effect)?;
         self.check_limits(command, &effect)?;
         let next = self.revision().0.checked_add(1);
         let revision = next.map(Revision).ok_or(Refusal::Limit {
@@ -85,10 +89,13 @@ impl ControlPlane {
     /// What a command does to its object.
     fn effect(&self, command: &Command, current: Option<Object>) -> Result<Effect, Refusal> {
         let key = command.change.key();
+        let tagged;
         let (properties, keeps) = match &command.change {
-            Change::Create { properties, .. } | Change::Replace { properties, .. } => {
-                (properties, false)
+            Change::Create { properties, .. } => {
+                tagged = command.with_tags(properties);
+                (tagged.as_ref().unwrap_or(properties), false)
             }
+            Change::Replace { properties, .. } => (properties, false),
             Change::Update {
                 key: Key::Group(group),
                 properties,
@@ -101,6 +108,7 @@ impl ControlPlane {
             Change::Delete { .. } => {
                 let before = current.ok_or(Refusal::Unknown { key })?;
                 if let Some(by) = self.user_of(command.tenant, key) {
+                    let by = Some(by).filter(|by| self.sees(command, *by));
                     return Err(Refusal::InUse { key, by });
                 }
                 return Ok(Effect::Deleted { before });
@@ -115,6 +123,15 @@ impl ControlPlane {
                 let members = self.checked_members(command, *group, listed, true)?;
                 return Ok(Effect::MembersRemoved(members));
             }
+            Change::AddPrincipal { token, .. } => {
+                return self.principal(command, current, *token, false);
+            }
+            Change::RemovePrincipal { token, .. } => {
+                return self.principal(command, current, *token, true);
+            }
+            Change::AssignTag { properties, .. } => {
+                return self.tag_groups(command, current, properties);
+            }
             Change::Assign { properties, .. } => {
                 return self.part(command, current, Part::Assignments, properties);
             }
@@ -123,18 +140,35 @@ impl ControlPlane {
             }
             Change::Device { action, .. } => return Ok(Effect::Device(*action)),
             Change::Access(record) => return Ok(Effect::Access(record.clone())),
-            Change::Issue { token, .. } => {
-                let role = Key::RoleDefinition(token.role);
-                if self.object(command.tenant, role).is_none() {
-                    return Err(Refusal::Unknown { key: role });
-                }
-                if self.token_with(&token.hash).is_some() {
-                    return Err(Refusal::Exists { key });
-                }
-                let after = Object::Token(token.clone());
-                return Ok(Effect::Created { after });
-            }
+            Change::Issue { token, .. } => return self.issued(command, token),
         };
+        self.written(command, current, properties, keeps)
+    }
+
+    /// The token that a command makes.
+    fn issued(&self, command: &Command, token: &Token) -> Result<Effect, Refusal> {
+        if let Some(key) = token.role.map(Key::RoleDefinition)
+            && self.object(command.tenant, key).is_none()
+        {
+            return Err(Refusal::Unknown { key });
+        }
+        if self.token_with(&token.hash).is_some() {
+            let key = command.change.key();
+            return Err(Refusal::Exists { key });
+        }
+        let after = Object::Token(token.clone());
+        Ok(Effect::Created { after })
+    }
+
+    /// What the document of a command makes of its object.
+    fn written(
+        &self,
+        command: &Command,
+        current: Option<Object>,
+        properties: &Properties,
+        keeps: bool,
+    ) -> Result<Effect, Refusal> {
+        let key = command.change.key();
         let after = key.object(
             current.as_ref(),
             keeps,
@@ -154,6 +188,26 @@ impl ControlPlane {
             Some(before) if before.has_same_properties(&after) => Err(Refusal::Unchanged),
             Some(before) => Ok(Effect::Updated { before, after }),
         }
+    }
+
+    /// What a command does to the groups of a scope tag.
+    fn tag_groups(
+        &self,
+        command: &Command,
+        current: Option<Object>,
+        properties: &Properties,
+    ) -> Result<Effect, Refusal> {
+        let key = command.change.key();
+        let Some(Object::ScopeTag(tag)) = current else {
+            return Err(Refusal::Unknown { key });
+        };
+        let after = Object::ScopeTag(tag.with(properties).map_err(Refusal::Invalid)?);
+        let before = Object::ScopeTag(tag);
+        self.check_references(command, Some(&before), &after)?;
+        if before == after {
+            return Err(Refusal::Unchanged);
+        }
+        Ok(Effect::Updated { before, after })
     }
 
     /// What a command does to a part of a policy.

@@ -15,6 +15,7 @@ use crate::actor::Actor;
 use crate::bytes::{EntryError, Reader, Stored, VERSION};
 use crate::command::DeviceAction;
 use crate::document::Properties;
+use crate::id::ObjectId;
 use crate::limits::MEMBERS_PER_COMMAND_MAX;
 use crate::object::{Key, Object};
 
@@ -61,6 +62,10 @@ pub enum Effect {
     MembersAdded(Vec<DeviceId>),
     /// Devices are no longer members; all of them were. In ascending order.
     MembersRemoved(Vec<DeviceId>),
+    /// A principal becomes a member of the group.
+    PrincipalAdded(ObjectId),
+    /// A principal is no longer a member.
+    PrincipalRemoved(ObjectId),
     /// Something is done to a device, which changes no object.
     Device(DeviceAction),
     /// A principal did something that changes no object.
@@ -89,8 +94,8 @@ impl Entry {
                 None => "Patch",
             },
             Effect::Deleted { .. } => "Delete",
-            Effect::MembersAdded(_) => "SetReference",
-            Effect::MembersRemoved(_) => "RemoveReference",
+            Effect::MembersAdded(_) | Effect::PrincipalAdded(_) => "SetReference",
+            Effect::MembersRemoved(_) | Effect::PrincipalRemoved(_) => "RemoveReference",
             Effect::Device(DeviceAction::Remove) => "Delete",
             Effect::Device(_) => "Action",
             Effect::Access(record) => record.access.operation(),
@@ -176,6 +181,9 @@ impl Entry {
             Effect::MembersAdded(members) | Effect::MembersRemoved(members) => {
                 put_members(members, &mut bytes);
             }
+            Effect::PrincipalAdded(token) | Effect::PrincipalRemoved(token) => {
+                token.put(&mut bytes);
+            }
             Effect::Device(DeviceAction::ResetSequence(numbers)) => numbers.put(&mut bytes),
             Effect::Device(DeviceAction::Remove | DeviceAction::Restore) => (),
             Effect::Access(record) => record.put(&mut bytes),
@@ -227,13 +235,18 @@ impl Effect {
             Self::Device(DeviceAction::Remove) => 6,
             Self::Device(DeviceAction::Restore) => 7,
             Self::Access(_) => 8,
+            Self::PrincipalAdded(_) => 9,
+            Self::PrincipalRemoved(_) => 10,
         }
     }
 
     fn take(key: Key, from: &mut Reader<'_>) -> Result<Self, EntryError> {
         let code = u8::take(from)?;
         match (code, key) {
-            (3 | 4, Key::Group(_)) | (5..=7, Key::Device(_)) | (8, Key::Tenant) | (..=2, _) => (),
+            (3 | 4 | 9 | 10, Key::Group(_))
+            | (5..=7, Key::Device(_))
+            | (8, Key::Tenant)
+            | (..=2, _) => (),
             _ => return Err(EntryError::Invalid("kind of change")),
         }
         Ok(match code {
@@ -253,6 +266,8 @@ impl Effect {
             6 => Self::Device(DeviceAction::Remove),
             7 => Self::Device(DeviceAction::Restore),
             8 => Self::Access(Stored::take(from)?),
+            9 => Self::PrincipalAdded(Stored::take(from)?),
+            10 => Self::PrincipalRemoved(Stored::take(from)?),
             _ => return Err(EntryError::Invalid("kind of change")),
         })
     }

@@ -11,6 +11,7 @@
 
 mod access;
 mod actor;
+mod authorization;
 mod bytes;
 mod chain;
 mod command;
@@ -25,6 +26,7 @@ pub mod limits;
 mod log;
 mod object;
 mod reference;
+mod rights;
 mod role;
 mod state;
 mod value;
@@ -49,10 +51,11 @@ pub use object::{
     MembershipRule, Object, OwnerType, PolicyProperties, PrincipalName, ProcessingState,
     Requirements, RoleAssignment, RoleAssignmentProperties, RoleDefinition, RolePermissions,
     RuleError, RuleProblem, ScheduledAction, ScheduledActions, ScopeTag, ScopeTagId,
-    ScopeTagIdError, ScopeTags, ScopeType, SecretHash, SecurityEnabled, Subclass, Target, Template,
-    TenantObject, TenantSettings, Token, User,
+    ScopeTagIdError, ScopeTagProperties, ScopeTags, ScopeType, SecretHash, SecurityEnabled,
+    Subclass, Target, Template, TenantObject, TenantSettings, Token, User,
 };
 pub use reference::reference;
+pub use rights::{GroupReach, Reach, Rights, Sight, TagReach, Verb};
 pub use role::{Action, BuiltInRole};
 pub use state::{Contradiction, ControlPlane};
 pub use value::{

@@ -27,6 +27,9 @@ pub const TOKENS_MAX: usize = 1_000;
 /// Members of all groups of a tenant together. Each takes about 32 bytes, also if a device is in several groups.
 pub const MEMBERS_MAX: usize = 1_000_000;
 
+/// Principals that are members of groups, of a tenant, each as often as it is one. A change of the tenant copies them.
+pub const PRINCIPAL_MEMBERS_MAX: usize = 10_000;
+
 /// Members that one command adds or removes: 16 KB of its entry, and a body of 64 KiB has no room for more.
 pub const MEMBERS_PER_COMMAND_MAX: usize = 1_000;
 

@@ -43,7 +43,7 @@ pub use self::policy::{CompliancePolicy, PolicyProperties};
 pub use self::requirements::Requirements;
 pub use self::role_assignment::{GroupIds, RoleAssignment, RoleAssignmentProperties, ScopeType};
 pub use self::role_definition::{ActionName, RoleDefinition, RolePermissions};
-pub use self::scope_tag::{ScopeTag, ScopeTagId, ScopeTagIdError, ScopeTags};
+pub use self::scope_tag::{ScopeTag, ScopeTagId, ScopeTagIdError, ScopeTagProperties, ScopeTags};
 pub use self::settings::TenantSettings;
 pub use self::subclass::Subclass;
 pub use self::tenant::TenantObject;
@@ -131,6 +131,9 @@ impl Object {
     pub(crate) fn action_to(&self, after: &Self) -> Option<&'static str> {
         match (self, after) {
             (Self::Policy(before), Self::Policy(after)) => before.action_to(after),
+            (Self::ScopeTag(before), Self::ScopeTag(after)) => {
+                (before.assignments != after.assignments).then_some("assign")
+            }
             _ => None,
         }
     }
@@ -170,6 +173,9 @@ impl Object {
         match (self, key.id()) {
             (Self::Policy(policy), Some(id)) => policy.show_separate(id, &mut document),
             (Self::RoleAssignment(assignment), _) => assignment.show_separate(&mut document),
+            (Self::ScopeTag(tag), _) => {
+                tag.show_separate(&key.id_text().unwrap_or_default(), &mut document)
+            }
             _ => (),
         }
         document

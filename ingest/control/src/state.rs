@@ -5,6 +5,9 @@
 //! everything that neither copy changes, so that one state can be published while the next one is prepared.
 
 mod lists;
+mod members;
+mod principals;
+mod tagged;
 mod targets;
 mod tokens;
 
@@ -15,6 +18,8 @@ use std::sync::Arc;
 use muster_engine::{Revision, TargetId, TenantIndex};
 use muster_wire::DeviceId;
 
+use self::principals::Principals;
+use self::tagged::TaggedGroups;
 use self::tokens::Secrets;
 use crate::access::{Access, AccessRecord};
 use crate::chain::Chain;
@@ -53,11 +58,15 @@ pub(crate) struct Tenant {
     objects: BTreeMap<Key, Arc<Versioned>>,
     /// The members of each group that has any.
     members: BTreeMap<ObjectId, Arc<BTreeSet<DeviceId>>>,
+    /// The principals that are members of groups, by group.
+    principals: Principals,
     /// What each group is for shards: the revision that created it.
     targets: BTreeMap<ObjectId, TargetId>,
+    /// The scope tags that are assigned to groups.
+    tagged: TaggedGroups,
     /// The id of the next scope tag; 0 for 1, which is the first.
     next_scope_tag: u32,
-    /// Number of members of all groups.
+    /// Number of devices that are members of all groups.
     pub(crate) members_count: usize,
     pub(crate) entries: u32,
     /// Number of entries about devices, which `entries` does not include.
@@ -314,10 +323,16 @@ impl Tenant {
                 if let Key::ScopeTag(id) = key {
                     self.next_scope_tag = self.next_scope_tag.max(id.0.saturating_add(1));
                 }
+                self.tagged.note(key, entry.before(), entry.after());
                 let found = Versioned { object, revision };
                 self.objects.insert(key, Arc::new(found));
             }
-            Effect::Deleted { .. } => self.delete(key),
+            Effect::Deleted { before } => {
+                self.tagged.note(key, Some(before), None);
+                self.delete(key);
+            }
+            Effect::PrincipalAdded(token) => self.add_principal(entry, *token)?,
+            Effect::PrincipalRemoved(token) => self.remove_principal(entry, *token)?,
             Effect::MembersAdded(members) => self.add_members(entry, members)?,
             Effect::MembersRemoved(members) => self.remove_members(entry, members)?,
             Effect::Device(_) if matches!(key, Key::Device(_)) => (),
@@ -334,6 +349,10 @@ impl Tenant {
             self.targets.remove(&id);
             let members = self.members.remove(&id).unwrap_or_default();
             self.members_count -= members.len();
+            self.principals.forget_group(id);
+        }
+        if let Key::Token(id) = key {
+            self.principals.forget(id);
         }
     }
 
@@ -365,15 +384,21 @@ impl Tenant {
         members: &[DeviceId],
         are_members: bool,
     ) -> Result<ObjectId, &'static str> {
-        let Key::Group(group) = entry.key else {
-            return Err("only groups have members");
-        };
-        if members
-            .iter()
-            .any(|member| self.has_member(group, member) != are_members)
+        if let Key::Group(group) = entry.key
+            && members
+                .iter()
+                .any(|member| self.has_member(group, member) != are_members)
         {
             return Err("the members differ from those that it changes");
         }
+        self.revise_group(entry)
+    }
+
+    /// Gives the group of an entry the revision of a change of its members.
+    fn revise_group(&mut self, entry: &Entry) -> Result<ObjectId, &'static str> {
+        let Key::Group(group) = entry.key else {
+            return Err("only groups have members");
+        };
         let found = self
             .objects
             .get_mut(&entry.key)
@@ -390,6 +415,8 @@ impl Entry {
             self.effect,
             Effect::MembersAdded(_)
                 | Effect::MembersRemoved(_)
+                | Effect::PrincipalAdded(_)
+                | Effect::PrincipalRemoved(_)
                 | Effect::Device(_)
                 | Effect::Access(_)
         )

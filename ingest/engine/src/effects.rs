@@ -3,12 +3,13 @@
 //! One `Effects` serves one batch at a time. Its buffers are reused, so the hot path does not allocate once they have
 //! grown. Bounded by the batch: at most one entry per rejected or stale record, 52 journal bytes per accepted check-in,
 //! 16 per repeated one; a transition for every device that a check-in, a tick, a slice of a policy pass or an action
-//! moves, two for one that is created or restored, and one for each device of a shard when the clock is set back.
+//! moves, two for one that is created or restored, one for each device of a shard when the clock is set back, and one for
+//! each device whose targets change.
 
 use muster_wire::{DeviceId, RejectReason, Rejection, STALE_CODE, Stored};
 
 use crate::facet::FacetWord;
-use crate::ids::{PageNumber, ProfileId, SlotIndex, TenantIndex};
+use crate::ids::{PageNumber, ProfileId, SlotIndex, TargetId, TenantIndex};
 use crate::journal::JournalBuffer;
 use crate::numbers::NumbersMax;
 use crate::time::Timestamp;
@@ -62,7 +63,7 @@ pub struct PageWrite {
     pub bytes: Vec<u8>,
 }
 
-/// A move of a device between cells: what counts and lists outside of the shard follow from.
+/// A move of a device between cells, or to another profile: what counts and lists outside of the shard follow from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// Slot of the device.
@@ -75,12 +76,25 @@ pub struct Transition {
     pub before: Option<FacetWord>,
     /// Its facets now; `None` if it is in no count any more: removed, or gone.
     pub after: Option<FacetWord>,
+    /// Its profile now, in the numbers of its shard.
+    pub profile: ProfileId,
+}
+
+/// The targets for which the number of a profile stands from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileDefinition {
+    /// The number in its shard.
+    pub profile: ProfileId,
+    /// The tenant of the devices with this profile.
+    pub tenant: TenantIndex,
+    /// Ascending.
+    pub targets: Box<[TargetId]>,
 }
 
 /// Size of a transition in memory.
 pub const TRANSITION_BYTES: usize = size_of::<Transition>();
 
-const _: () = assert!(TRANSITION_BYTES == 56);
+const _: () = assert!(TRANSITION_BYTES == 64);
 
 /// The effects of one batch.
 #[derive(Debug, Default)]
@@ -103,8 +117,11 @@ pub struct Effects {
     pub inventories: Vec<InventoryWrite>,
     /// Page images of a running checkpoint.
     pub pages: Vec<PageWrite>,
-    /// The moves between cells, in order; a device may have several. A removed device whose slot becomes free has none.
+    /// The moves between cells and profiles, in order; a device may have several. A removed device whose slot becomes
+    /// free has none.
     pub transitions: Vec<Transition>,
+    /// Profiles that are new in this batch, in order; before the transitions that name them.
+    pub profiles: Vec<ProfileDefinition>,
     /// Records rejected by the shard, and stale ones. The caller drains them after each shard batch.
     pub rejections: Vec<Rejection>,
 }
@@ -117,6 +134,7 @@ impl Effects {
         self.pages.clear();
         self.targeted.clear();
         self.transitions.clear();
+        self.profiles.clear();
         self.rejections.clear();
     }
 

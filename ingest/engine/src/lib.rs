@@ -36,7 +36,7 @@ pub use context::{Context, EvaluationTime, PolicyPass, Tick};
 pub use counts::Counts;
 pub use deadlines::SLOT_BYTES;
 pub use device::{ColdRecord, DeviceRecord};
-pub use effects::{Effects, Outcome, TRANSITION_BYTES, Transition};
+pub use effects::{Effects, Outcome, ProfileDefinition, TRANSITION_BYTES, Transition};
 pub use facet::{COMBINATIONS_MAX, FacetWord, Facets};
 pub use ids::{
     PAGE_RECORDS, PageNumber, ProfileId, Revision, Sequence, ShardId, SlotIndex, TargetId,

@@ -35,7 +35,7 @@ use crate::cell::{CellKey, CellTable};
 use crate::context::EvaluationTime;
 use crate::deadlines::Deadlines;
 use crate::device::{ColdRecord, DeviceRecord};
-use crate::effects::Effects;
+use crate::effects::{Effects, ProfileDefinition};
 use crate::ids::{Revision, Sequence, ShardId, SlotIndex, TargetId, TenantIndex};
 use crate::index::DeviceIndex;
 use crate::numbers::NumbersMax;
@@ -259,6 +259,17 @@ impl Shard {
         let devices = self.devices.occupied();
         let devices = devices.filter(|slot| !self.devices.get(*slot).removed());
         devices.map(|slot| (self.devices.get(slot), self.devices.cold(slot)))
+    }
+
+    /// Every profile in use.
+    pub fn profile_definitions(&self) -> impl Iterator<Item = ProfileDefinition> + '_ {
+        self.profiles
+            .iter()
+            .map(|(profile, set)| ProfileDefinition {
+                profile,
+                tenant: set.tenant,
+                targets: set.targets.clone(),
+            })
     }
 
     /// Tenant and facets of every device that is in a count, in order of slots.

@@ -105,6 +105,7 @@ impl ServerBackend {
             at: self.context.clock.now().time,
             tenant,
             expected: caller.expected,
+            rights: caller.rights,
             handling: caller.handling,
             change,
         }

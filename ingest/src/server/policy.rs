@@ -63,7 +63,9 @@ pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, Serv
 mod tests {
     use std::path::Path;
 
-    use muster_control::{Actor, Change, Command, ControlPlane, Handling, Key, Precondition};
+    use muster_control::{
+        Actor, Change, Command, ControlPlane, Handling, Key, Precondition, Rights,
+    };
     use muster_engine::Timestamp;
     use muster_store::StoreConfig;
 
@@ -91,6 +93,7 @@ mod tests {
             at: Timestamp::from_seconds(1),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,
+            rights: Rights::local(),
             handling: Handling::Strict,
             change: Change::Create {
                 key: Key::Tenant,

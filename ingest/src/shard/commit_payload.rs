@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use muster_engine::{Outcome, ShardId, Timestamp, Transition};
+use muster_engine::{Outcome, ProfileDefinition, ShardId, Timestamp, Transition};
 use muster_store::{Commit, CommitPart, kill_point};
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX};
 
@@ -34,6 +34,8 @@ pub struct CommitPayload {
     pub time: Timestamp,
     /// The transitions of the batch, for each shard of the thread.
     pub transitions: Vec<(ShardId, Vec<Transition>)>,
+    /// The profiles that are new in the batch, in the same order.
+    pub profiles: Vec<Vec<ProfileDefinition>>,
     /// The completions of the batch's shard batches, with their outcomes.
     pub completions: Vec<(Completion, Outcome)>,
     /// Replies to the control channel.
@@ -59,10 +61,12 @@ pub fn empty_commit(thread: u16, shards: Range<u16>) -> Commit<CommitPayload> {
         ..CommitPart::default()
     };
     let transitions = shards.clone().map(|shard| (ShardId(shard), Vec::new()));
+    let profiles = shards.clone().map(|_| Vec::new()).collect();
     Commit {
         payload: CommitPayload {
             thread,
             transitions: transitions.collect(),
+            profiles,
             ..CommitPayload::default()
         },
         parts: shards.map(part).collect(),
@@ -83,9 +87,11 @@ impl CommitPayload {
     /// The batch is durable: shows its transitions in the view, then completes its shard batches and sends its replies,
     /// so that whoever has an ack or a reply sees in the view what it is about.
     pub fn durable(&mut self, at: Stamp, view: &View) {
-        for (shard, transitions) in &mut self.transitions {
-            view.apply(*shard, transitions, self.time);
+        for ((shard, transitions), profiles) in self.transitions.iter_mut().zip(&mut self.profiles)
+        {
+            view.apply(*shard, transitions, profiles, self.time);
             transitions.clear();
+            profiles.clear();
         }
         kill_point("ingest.batch.before_complete");
         for (completion, outcome) in self.completions.drain(..) {
@@ -105,6 +111,7 @@ impl CommitPayload {
         for (_, transitions) in &mut self.transitions {
             transitions.clear();
         }
+        self.profiles.iter_mut().for_each(Vec::clear);
         self.completions.clear();
         for reply in self.replies.drain(..) {
             reply(Fate::Unknown);

@@ -351,6 +351,7 @@ impl Worker {
             self.transitions += moves.filter(|one| one.before != one.after).count() as u64;
             let (_, transitions) = &mut commit.payload.transitions[place];
             std::mem::swap(transitions, &mut effects.transitions);
+            commit.payload.profiles[place].append(&mut effects.profiles);
         }
         if mark.is_some() {
             for (part, shard) in commit.parts.iter_mut().zip(self.shards.shards()) {

@@ -137,7 +137,7 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
-    use muster_engine::{FacetWord, SlotIndex, TenantIndex};
+    use muster_engine::{FacetWord, ProfileId, SlotIndex, TenantIndex};
 
     use super::*;
 
@@ -148,6 +148,7 @@ mod tests {
             tenant: TenantIndex(0),
             before: None,
             after: Some(FacetWord(number.into())),
+            profile: ProfileId(0),
         }
     }
 

@@ -25,6 +25,9 @@ const SLICE: u32 = 3;
 /// A target, whose members have a stricter policy.
 const GROUP: TargetId = TargetId(7);
 
+/// The groups in which a device may be.
+const GROUPS: [TargetId; 3] = [GROUP, TargetId(8), TargetId(9)];
+
 /// A device of a tenant; both tenants have devices with the same ids.
 type Device = (u16, u8);
 
@@ -33,7 +36,8 @@ enum Event {
     CheckIns(Vec<(Device, Report)>),
     Remove(Device),
     Restore(Device),
-    Target(Device, bool),
+    /// The device is in these of [`GROUPS`]: a bit for each.
+    Target(Device, u8),
     Policy(Threshold),
     /// Time passes, or the clock is set back.
     Time(i32),
@@ -68,7 +72,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         12 => check_ins,
         4 => device().prop_map(Event::Remove),
         2 => device().prop_map(Event::Restore),
-        3 => (device(), any::<bool>()).prop_map(|(device, is_member)| Event::Target(device, is_member)),
+        3 => (device(), 0..8_u8).prop_map(|(device, groups)| Event::Target(device, groups)),
         2 => prop::sample::select(thresholds).prop_map(Event::Policy),
         6 => time.prop_map(Event::Time),
         1 => Just(Event::Restart),
@@ -174,16 +178,22 @@ impl Server {
                 Event::Restore((tenant, number)) if owns(&device_id(*number)) => {
                     set.restore_device(TenantIndex(*tenant), &device_id(*number));
                 }
-                Event::Target((tenant, number), is_member) if owns(&device_id(*number)) => {
-                    let targets: &[_] = if *is_member { &[GROUP] } else { &[] };
-                    set.set_targets(TenantIndex(*tenant), &device_id(*number), targets);
+                Event::Target((tenant, number), groups) if owns(&device_id(*number)) => {
+                    let groups = GROUPS
+                        .iter()
+                        .zip(0..)
+                        .filter(|(_, bit)| groups >> bit & 1 == 1);
+                    let targets: Vec<_> = groups.map(|(target, _)| *target).collect();
+                    set.set_targets(TenantIndex(*tenant), &device_id(*number), &targets);
                 }
                 _ => (),
             }
             set.seal();
             for (_, shard, effects) in set.touched() {
-                self.view.apply(shard.id(), &effects.transitions, self.now);
+                let (moved, profiles) = (&effects.transitions, &effects.profiles);
+                self.view.apply(shard.id(), moved, profiles, self.now);
                 effects.transitions.clear();
+                effects.profiles.clear();
             }
         }
     }
@@ -259,12 +269,45 @@ fn counted(server: &Server, tenant: TenantIndex, only: Option<FacetWord>) -> Vec
     positions
 }
 
+/// Every combination of groups that are seen, of those that have tags, with and without the default tag.
+fn sights() -> impl Iterator<Item = Sight> {
+    let groups = |bits: usize| {
+        (0..3)
+            .filter(move |bit| bits >> bit & 1 == 1)
+            .map(|bit| GROUPS[bit])
+    };
+    (0..8 * 8 * 2).map(move |bits| Sight {
+        seen: groups(bits & bits >> 3).collect(),
+        tagged: groups(bits >> 3).collect(),
+        has_default: bits >> 6 == 1,
+    })
+}
+
+/// The devices that should be seen, by the targets in their records.
+fn seen(server: &Server, tenant: TenantIndex, sight: &Sight) -> Vec<(Position, FacetWord)> {
+    let mut seen = Vec::new();
+    for shard in server.shards() {
+        for (slot, cell) in shard.counted().filter(|(_, cell)| cell.tenant == tenant) {
+            let (record, _) = shard.device_in(slot).unwrap();
+            let targets = shard.targets_of(record.profile());
+            let is_in = |groups: &std::collections::BTreeSet<_>| {
+                targets.iter().any(|target| groups.contains(target))
+            };
+            if is_in(&sight.seen) || (sight.has_default && !is_in(&sight.tagged)) {
+                let shard = shard.id();
+                seen.push((Position { shard, slot }, cell.facets));
+            }
+        }
+    }
+    seen
+}
+
 /// All pages of a scan.
 fn scan_all(view: &View, tenant: TenantIndex, only: FacetWord, limit: usize) -> Vec<Position> {
     let mut found = Vec::new();
     let mut from = Position::default();
     loop {
-        let page = view.scan(tenant, from, limit, |facets| facets == only);
+        let page = view.scan(tenant, None, from, limit, |facets| facets == only);
         assert!(page.len() <= limit);
         let Some(last) = page.last() else {
             return found;
@@ -302,6 +345,18 @@ proptest! {
             let mut own = server.counters();
             own.retain(|cell, _| cell.tenant == tenant);
             prop_assert_eq!(cells_of(&server.view, Some(tenant)), own);
+            for sight in sights() {
+                let seen = seen(&server, tenant, &sight);
+                let cells = server.view.cells_seen(tenant, &sight).into_iter();
+                let cells: BTreeMap<_, _> = cells.map(|cell| (cell.facets.word(), cell.count)).collect();
+                let mut expected = BTreeMap::new();
+                seen.iter().for_each(|(_, facets)| *expected.entry(*facets).or_default() += 1);
+                prop_assert_eq!(cells, expected, "{:?}", sight);
+                let all = |_| true;
+                let listed = server.view.scan(tenant, Some(&sight), Position::default(), usize::MAX, all);
+                let expected: Vec<_> = seen.into_iter().map(|(position, _)| position).collect();
+                prop_assert_eq!(listed, expected, "{:?}", sight);
+            }
         }
     }
 
@@ -366,6 +421,7 @@ fn transition(tenant: u16, slot: u32, before: Option<u64>, after: Option<u64>) -
         tenant: TenantIndex(tenant),
         before: before.map(FacetWord),
         after: after.map(FacetWord),
+        profile: ProfileId::default(),
     }
 }
 
@@ -375,11 +431,11 @@ fn a_tenant_whose_devices_change_all_the_time_evicts_nothing_of_another() {
     view.changes_max = 10;
     let (quiet, noisy) = (TenantIndex(0), TenantIndex(1));
     let first = view.changes_head(quiet);
-    view.apply(ShardId(0), &[transition(0, 0, None, Some(1))], START);
-    view.apply(ShardId(0), &[transition(1, 1, None, Some(1))], START);
+    view.apply(ShardId(0), &[transition(0, 0, None, Some(1))], &[], START);
+    view.apply(ShardId(0), &[transition(1, 1, None, Some(1))], &[], START);
     for facets in 1..100 {
         let moved = transition(1, 1, Some(facets), Some(facets + 1));
-        view.apply(ShardId(0), &[moved], START);
+        view.apply(ShardId(0), &[moved], &[], START);
     }
     assert_eq!(view.changes_since(quiet, first, 9).unwrap().len(), 1);
     assert_eq!(view.changes_since(noisy, first, 9), Err(TooOld));
@@ -395,7 +451,12 @@ fn a_position_of_another_run_is_too_old() {
         let started_at = Timestamp::from_millis(START.as_millis() + start);
         let view = View::new(1, [], started_at);
         assert_eq!(view.changes_since(tenant, position, 9), Err(TooOld));
-        view.apply(ShardId(0), &[transition(0, 0, None, Some(1))], started_at);
+        view.apply(
+            ShardId(0),
+            &[transition(0, 0, None, Some(1))],
+            &[],
+            started_at,
+        );
         assert_eq!(view.changes_since(tenant, position, 9), Err(TooOld));
         position = view.changes_head(tenant);
         assert_eq!(view.changes_since(tenant, position, 9), Ok(Vec::new()));
@@ -409,15 +470,20 @@ fn a_column_that_differs_from_the_cells_is_drift() {
         transition(0, 0, None, Some(1)),
         transition(0, 1, None, Some(1)),
     ];
-    view.apply(ShardId(1), &devices, START);
+    view.apply(ShardId(1), &devices, &[], START);
     assert_eq!(view.drift(), 0);
     let column = view.columns[1].open(SlotIndex(1));
-    column.set(SlotIndex(1), TenantIndex(0), Some(FacetWord(2)));
+    column.set(
+        SlotIndex(1),
+        TenantIndex(0),
+        Some(FacetWord(2)),
+        ProfileId(0),
+    );
     assert_eq!(
         view.drift(),
         2,
         "one device too many in a cell, and too few in another"
     );
-    column.set(SlotIndex(1), TenantIndex(0), None);
+    column.set(SlotIndex(1), TenantIndex(0), None, ProfileId(0));
     assert_eq!(view.drift(), 1);
 }

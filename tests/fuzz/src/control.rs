@@ -2,7 +2,7 @@
 
 use muster_control::{
     Actor, Change, Command, ControlPlane, DEFENDER, Entry, Handling, Key, ObjectId, Precondition,
-    Properties, ScopeTagId,
+    Properties, Rights, ScopeTagId,
 };
 use muster_engine::{TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -33,6 +33,7 @@ fn with_tenant() -> ControlPlane {
         at: Timestamp::from_seconds(1),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
+        rights: Rights::local(),
         handling: Handling::Strict,
         change: Change::Create {
             key: Key::Tenant,
@@ -100,6 +101,7 @@ pub fn control_document(data: &[u8]) {
             at: Timestamp::from_seconds(1),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,
+            rights: Rights::local(),
             handling,
             change,
         };

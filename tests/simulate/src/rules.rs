@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use muster_control::{
     Access, AccessRecord, AccessText, Actor, Change, Command, ControlPlane, DEFENDER, Entry,
-    Handling, Key, ObjectId, Precondition, Properties, compile,
+    Handling, Key, ObjectId, Precondition, Properties, Rights, compile,
 };
 use muster_engine::{PolicySet, Revision, TenantIndex, Timestamp};
 use muster_store::Store;
@@ -97,6 +97,7 @@ fn command(at: Timestamp, tenant: TenantIndex, change: Change) -> Command {
         at,
         tenant,
         expected: Precondition::Nothing,
+        rights: Rights::local(),
         handling: Handling::Strict,
         change,
     }

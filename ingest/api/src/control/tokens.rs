@@ -35,7 +35,7 @@ pub(super) async fn create(
     let shown = json!({
         "id": id.to_string(),
         "displayName": token.display_name.as_str(),
-        "roleDefinitionId": token.role.to_string(),
+        "roleDefinitionId": token.role.map(|role| role.to_string()),
         "expirationDateTime": times::timestamp(token.expires_at),
         "secret": secret,
     });

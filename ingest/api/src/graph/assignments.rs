@@ -45,7 +45,7 @@ fn policy_of(
     control: &ControlPlane,
     key: Key,
 ) -> Result<CompliancePolicy, GraphError> {
-    match control.object(call.tenant(), key) {
+    match call.object(control, key) {
         Some((Object::Policy(policy), _)) => Ok(policy),
         _ => Err(Refusal::Unknown { key }.into()),
     }

@@ -1,13 +1,15 @@
 //! `deviceManagement/auditEvents`: the changes of a tenant, newest first.
 //!
-//! Without another order a page reads the log from its end and stops when it is full. Another order, and a count, need
-//! all matching events at once: at most [`MATCHES_MAX`], or the filter must be narrower.
+//! A principal whose roles have not all scope tags sees the changes of what it sees. Without another order a page reads
+//! the log from its end and stops when it is full. Another order, and a count, need all matching events at once: at
+//! most [`MATCHES_MAX`], or the filter must be narrower.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, RawQuery};
 use axum::response::{IntoResponse, Response};
-use muster_control::{Action, Scope};
+use muster_control::{Action, ControlPlane, Effect, Entry, Key, Refusal, Scope};
 use muster_engine::Revision;
+use muster_wire::DeviceId;
 use serde_json::{Value, json};
 
 use super::call::Call;
@@ -55,6 +57,7 @@ pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Respon
     let rows = options.page_rows();
     let mut page = Vec::new();
     let mut last = None;
+    let control = call.control();
     'pages: loop {
         let changes =
             call.api
@@ -64,7 +67,7 @@ pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Respon
         for entry in &changes.listed {
             before = Some(entry.revision);
             let event = event(entry);
-            if !matches(filter.as_ref(), &event) {
+            if !exists(&call, &control, entry) || !matches(filter.as_ref(), &event) {
                 continue;
             }
             if skip > 0 {
@@ -91,6 +94,27 @@ pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Respon
     Ok(answer(&call, CONTEXT, page, None, next, None))
 }
 
+/// Whether an entry exists for the principal: its object or its devices do.
+fn exists(call: &Call, control: &ControlPlane, entry: &Entry) -> bool {
+    let rights = &call.principal.rights;
+    let tags = rights.tags(Action::ReadAudit);
+    if tags.is_all() {
+        return true;
+    }
+    let is_seen = |device: &DeviceId| tags.has_any(control.device_tags(call.tenant(), device));
+    match (&entry.effect, entry.key) {
+        (_, Key::Device(device)) => is_seen(&device),
+        (Effect::MembersAdded(devices) | Effect::MembersRemoved(devices), _) => {
+            devices.iter().all(is_seen)
+        }
+        _ => {
+            let mut objects = [entry.before(), entry.after()].into_iter().flatten();
+            let is_seen = |object| rights.sees_by(Action::ReadAudit, entry.key, object);
+            objects.clone().next().is_none() || objects.any(is_seen)
+        }
+    }
+}
+
 fn matches(filter: Option<&Filter>, event: &Value) -> bool {
     filter.is_none_or(|filter| filter.matches(&JsonRow::new(&AUDIT_EVENT, event)))
 }
@@ -110,6 +134,7 @@ fn is_newest_first(options: &Options) -> bool {
 async fn all(call: &Call, filter: Option<&Filter>) -> Result<Vec<Value>, GraphError> {
     let _permit = call.api.scan_permit().await?;
     let (mut found, mut before) = (Vec::new(), None);
+    let control = call.control();
     loop {
         let changes =
             call.api
@@ -117,7 +142,10 @@ async fn all(call: &Call, filter: Option<&Filter>) -> Result<Vec<Value>, GraphEr
                 .changes(Scope::Tenant(call.tenant()), before, CHANGES_LISTED_MAX);
         let changes = changes.await?;
         before = changes.listed.last().map(|entry| entry.revision);
-        let events = changes.listed.iter().map(event);
+        let listed = changes.listed.iter();
+        let events = listed
+            .filter(|entry| exists(call, &control, entry))
+            .map(event);
         found.extend(events.filter(|event| matches(filter, event)));
         if found.len() > MATCHES_MAX {
             return Err(GraphError::bad_request(format!(
@@ -147,7 +175,7 @@ pub(super) async fn one(
         .await?;
     let entry = changes.listed.first();
     let entry = entry
-        .filter(|entry| entry.revision.0 == revision)
+        .filter(|entry| entry.revision.0 == revision && exists(&call, &call.control(), entry))
         .ok_or_else(unknown)?;
     let collection = Collection {
         schema: &AUDIT_EVENT,
@@ -177,6 +205,13 @@ pub(super) async fn verify(
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, GraphError> {
     call.require(Action::ReadAudit)?;
+    // The log is that of the whole server.
+    if !call.principal.rights.may_everywhere(Action::ReadAudit) {
+        return Err(Refusal::Forbidden {
+            action: Action::ReadAudit,
+        }
+        .into());
+    }
     let Query(wanted) = query.map_err(|error| GraphError::bad_request(error.body_text()))?;
     let verification = call.api.backend.verify_audit(wanted.pin()?).await?;
     Ok(axum::Json(verification).into_response())

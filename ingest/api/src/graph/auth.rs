@@ -2,14 +2,15 @@
 //!
 //! The identity comes from the token alone, never from a body or a path; `identity.rs` has those of issuers. A token of
 //! Muster is random and its hash is looked up, so the time of a lookup says nothing about other tokens. Denied by
-//! default: a handler states the action that it carries out ([`Principal::require`]).
+//! default: a handler states the action that it carries out ([`Principal::require`]). What a principal may do, and to
+//! which objects and devices, is decided by its rights, which follow from roles, assignments and groups as of the
+//! request.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use muster_control::{Action, Actor, ControlPlane, Key, Object, ObjectId, RoleDefinition, Token};
+use muster_control::{Action, Actor, ControlPlane, Key, Object, ObjectId, Rights, Token};
 use muster_engine::{TenantIndex, Timestamp};
 
 use super::error::GraphError;
@@ -27,45 +28,58 @@ pub(super) struct Principal {
     pub(super) actor: Actor,
     /// Where its request comes from, in audit events; known once the request is.
     pub(super) address: Option<IpAddr>,
-    /// What it may do: what any of them allows.
-    pub(super) roles: Vec<Arc<RoleDefinition>>,
+    /// What it may do.
+    pub(super) rights: Rights,
+    /// The names of its own roles.
+    role_names: Vec<String>,
 }
 
 impl Principal {
-    /// The holder of a token; `None` if its role definition is missing, so that it may do nothing.
+    /// The holder of a token.
     pub(super) fn of(
         control: &ControlPlane,
         tenant: TenantIndex,
         id: ObjectId,
         token: &Token,
-    ) -> Option<Self> {
-        let role = control.object(tenant, Key::RoleDefinition(token.role));
-        let Some((Object::RoleDefinition(role), _)) = role else {
-            return None;
-        };
-        Some(Self {
-            tenant,
-            id,
-            actor: Actor::Token {
-                id,
-                name: token.display_name.clone(),
-            },
-            address: None,
-            roles: vec![Arc::new(role)],
-        })
+    ) -> Self {
+        let name = token.display_name.clone();
+        let roles: Vec<_> = token.role.into_iter().collect();
+        Self::with(control, tenant, id, Actor::Token { id, name }, &roles)
     }
 
-    /// The names of its roles.
+    /// A principal with these roles for the whole tenant, besides those that are assigned to its groups.
+    pub(super) fn with(
+        control: &ControlPlane,
+        tenant: TenantIndex,
+        id: ObjectId,
+        actor: Actor,
+        roles: &[ObjectId],
+    ) -> Self {
+        let name_of = |role| match control.object(tenant, Key::RoleDefinition(role)) {
+            Some((Object::RoleDefinition(role), _)) => Some(role.display_name.as_str().to_owned()),
+            _ => None,
+        };
+        Self {
+            tenant,
+            id,
+            actor,
+            address: None,
+            rights: Rights::of(control, tenant, roles.iter().copied(), id),
+            role_names: roles.iter().filter_map(|role| name_of(*role)).collect(),
+        }
+    }
+
+    /// The names of its own roles, or that it has only those that are assigned to its groups.
     pub(super) fn role_name(&self) -> String {
-        let names = self.roles.iter().map(|role| role.display_name.as_str());
-        names.collect::<Vec<_>>().join(", ")
+        match &self.role_names[..] {
+            [] => "Roles of its groups".to_owned(),
+            names => names.join(", "),
+        }
     }
 
     /// Whether a role allows an action.
     pub(super) fn may(&self, action: Action) -> bool {
-        self.roles
-            .iter()
-            .any(|role| role.permissions.allows(action))
+        self.rights.may(action)
     }
 
     /// Refuses an action that no role allows.
@@ -100,7 +114,7 @@ pub(super) fn holder_of(secret: &str, control: &ControlPlane, now: Timestamp) ->
     if !token.is_valid_at(now) {
         return None;
     }
-    Principal::of(control, tenant, id, token)
+    Some(Principal::of(control, tenant, id, token))
 }
 
 /// The token of the one header `Authorization: Bearer`.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use muster_control::{Action, ControlPlane, Handling};
+use muster_control::{Action, ControlPlane, ETag, Handling, Key, Object, Sight, TagReach};
 use muster_engine::TenantIndex;
 
 use super::auth::Principal;
 use super::error::GraphError;
 use super::path::Version;
 use super::state::GraphApi;
+use crate::backend::Cell;
 
 /// How much of the annotations a client wants (`odata.metadata` in `Accept`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +58,30 @@ impl Call {
     /// The objects as of the last change.
     pub(super) fn control(&self) -> Arc<ControlPlane> {
         self.api.backend.control()
+    }
+
+    /// An object with its ETag; `None` if it does not exist for the principal.
+    pub(super) fn object(&self, control: &ControlPlane, key: Key) -> Option<(Object, ETag)> {
+        let found = control.object(self.tenant(), key);
+        found.filter(|(object, _)| self.principal.rights.sees(key, object))
+    }
+
+    /// The devices that exist for the principal when it carries out all of these actions; `None` if all do.
+    pub(super) fn sight(&self, control: &ControlPlane, actions: &[Action]) -> Option<Sight> {
+        let rights = &self.principal.rights;
+        let tags = actions.iter().map(|action| rights.tags(*action));
+        let tags = tags.fold(TagReach::All, |both, tags| both.meet(&tags));
+        control.sight(self.tenant(), &tags)
+    }
+
+    /// The cells of these devices.
+    pub(super) async fn cells(&self, sight: Option<&Sight>) -> Result<Vec<Cell>, GraphError> {
+        let (backend, tenant) = (&self.api.backend, self.tenant());
+        match sight {
+            None => Ok(backend.cells(Some(tenant))),
+            // Facets are in memory, so this takes milliseconds and needs no permit.
+            Some(sight) => Ok(backend.cells_seen(tenant, sight.clone()).await?),
+        }
     }
 
     /// The URL of the version: `https://host:port/v1.0`.

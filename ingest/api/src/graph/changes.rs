@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use muster_control::{Action, Change, ControlPlane, ObjectId, Precondition};
+use muster_control::{Change, ControlPlane, ObjectId, Precondition};
 
 use super::body;
 use super::call::Call;
@@ -21,6 +21,7 @@ pub(super) fn caller_of(call: &Call, expected: Precondition) -> Caller {
     Caller {
         actor: call.principal.actor.clone(),
         address: call.principal.address,
+        rights: call.principal.rights.clone(),
         expected,
         handling: call.handling,
     }
@@ -32,9 +33,6 @@ pub(super) async fn change_by(
     headers: &HeaderMap,
     change: Change,
 ) -> Result<Arc<ControlPlane>, GraphError> {
-    if change.assigns() {
-        call.require(Action::AssignCompliancePolicies)?;
-    }
     let caller = caller_of(call, body::precondition(headers)?);
     let changed = call.api.backend.change(caller, call.tenant(), change);
     Ok(changed.await?.control)

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use muster_control::{Action, Change, Key, Precondition};
+use muster_control::{Action, Change, Key, Precondition, Properties, Refusal, Verb};
 use muster_engine::decide;
 use muster_wire::DeviceId;
 use serde_json::{Map, Value, json};
@@ -73,15 +73,22 @@ fn id_of(text: &str) -> Result<DeviceId, GraphError> {
     id.ok_or_else(|| unknown(text))
 }
 
-fn unknown(id: &str) -> GraphError {
+pub(super) fn unknown(id: &str) -> GraphError {
     GraphError::not_found(format!("No managedDevice has the id '{id}'."))
 }
 
-/// The device of a path; one that is removed is not found, as in Graph.
-pub(super) async fn find(call: &Call, id: &str) -> Result<Device, GraphError> {
+/// The device of a path, if the principal may do this with it; one that is removed is not found, as in Graph.
+pub(super) async fn find(call: &Call, verb: Verb, id: &str) -> Result<Device, GraphError> {
     let device = call.api.backend.device(call.tenant(), id_of(id)?).await?;
     let device = device.filter(|device| !device.record.removed());
-    device.ok_or_else(|| unknown(id))
+    let device = device.ok_or_else(|| unknown(id))?;
+    let key = Key::Device(device.record.device_id);
+    let rights = &call.principal.rights;
+    match rights.authorize(&call.control(), call.tenant(), verb, key, None) {
+        Ok(()) => Ok(device),
+        Err(Refusal::Unknown { .. }) => Err(unknown(id)),
+        Err(refusal) => Err(refusal.into()),
+    }
 }
 
 /// `GET managedDevices`.
@@ -103,7 +110,7 @@ pub(super) async fn one(
     RawQuery(query): RawQuery,
 ) -> Result<Response, GraphError> {
     call.require(Action::ReadDevices)?;
-    let device = find(&call, &id).await?;
+    let device = find(&call, Verb::Read, &id).await?;
     let formatted = Formatted::of(&device, &call.control());
     let document = DeviceRow::new(&device, &formatted).document();
     let expand = |document: &mut Map<String, Value>, expand: &Expand| {
@@ -120,13 +127,33 @@ pub(super) async fn patch(
     body: Body,
 ) -> Result<Response, GraphError> {
     call.require(Action::UpdateDevices)?;
-    let properties = body::object(&headers, body).await?;
-    let device = find(&call, &id).await?;
+    let mut properties = body::object(&headers, body).await?;
+    let device = find(&call, Verb::Update, &id).await?;
+    check_tags(&call, &device, &mut properties)?;
     let key = Key::Device(device.record.device_id);
     change_by(&call, &headers, Change::Update { key, properties }).await?;
     let formatted = Formatted::of(&device, &call.control());
     let document = DeviceRow::new(&device, &formatted).document();
     Ok(collection::entity(&call, list::CONTEXT, document))
+}
+
+/// The scope tags of a device are those of its groups, so a document can only repeat them.
+fn check_tags(call: &Call, device: &Device, properties: &mut Properties) -> Result<(), GraphError> {
+    let Some(sent) = properties.remove("roleScopeTagIds") else {
+        return Ok(());
+    };
+    let tags = call
+        .control()
+        .tags_of_targets(call.tenant(), &device.targets);
+    let tags: Value = tags.iter().map(ToString::to_string).collect();
+    if sent == tags {
+        return Ok(());
+    }
+    let message = format!(
+        "roleScopeTagIds: the device has the scope tags of its groups, {tags}; assign a tag to one of its groups \
+         (roleScopeTags/{{id}}/assign), or the device to another group."
+    );
+    Err(GraphError::bad_request(message))
 }
 
 /// `DELETE managedDevices/{id}`.
@@ -136,8 +163,8 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, GraphError> {
     call.require(Action::DeleteDevices)?;
-    let device = id_of(&id)?;
     body::precondition(&headers)?;
+    let device = find(&call, Verb::Delete, &id).await?.record.device_id;
     let caller = caller_of(&call, Precondition::Nothing);
     let removed = call
         .api
@@ -156,7 +183,7 @@ pub(super) async fn policy_states(
     Path(id): Path<String>,
 ) -> Result<Response, GraphError> {
     call.require(Action::ReadDevices)?;
-    let device = find(&call, &id).await?;
+    let device = find(&call, Verb::Read, &id).await?;
     let states = states::of_policies(&call, &device);
     let context = format!("{}('{id}')/deviceCompliancePolicyStates", list::CONTEXT);
     Ok(collection::answer(
@@ -170,7 +197,7 @@ pub(super) async fn setting_states(
     Path((id, state)): Path<(String, String)>,
 ) -> Result<Response, GraphError> {
     call.require(Action::ReadDevices)?;
-    let device = find(&call, &id).await?;
+    let device = find(&call, Verb::Read, &id).await?;
     let states = states::of_settings(&call, &device, &state);
     let states = states.ok_or_else(|| {
         GraphError::not_found(format!(
@@ -189,7 +216,7 @@ pub(super) async fn setting_states(
 /// \[OWN\] `GET muster/devices/{id}/why`: the rows of the rules that decided the state of a device, with the facts.
 pub(super) async fn reasons(call: Call, Path(id): Path<String>) -> Result<Response, GraphError> {
     call.require(Action::ReadDevices)?;
-    let device = find(&call, &id).await?;
+    let device = find(&call, Verb::Read, &id).await?;
     let policy = call.api.backend.policy();
     let now = call.api.backend.clock().time.as_seconds();
     let rules = policy.for_targets(device.record.tenant, &device.targets);

@@ -56,7 +56,11 @@ impl GraphError {
 
     /// The principal may not do this.
     pub(super) fn forbidden(action: &str) -> Self {
-        let message = format!("The role of the caller does not allow {action}.");
+        Self::denied(format!("The role of the caller does not allow {action}."))
+    }
+
+    /// The principal may not do this, or not with this object.
+    fn denied(message: impl Into<String>) -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "Authorization_RequestDenied",
@@ -182,6 +186,9 @@ impl From<Refusal> for GraphError {
         let message = refusal.to_string();
         match refusal {
             Refusal::Invalid(faults) => invalid(&faults),
+            Refusal::Forbidden { .. } => Self::denied(message),
+            // As if they did not exist.
+            Refusal::UnknownMembers(ids) => ApiError::UnknownDevices(ids).into(),
             Refusal::UnknownTenant | Refusal::Unknown { .. } => Self::not_found(message),
             Refusal::Exists { .. }
             | Refusal::Limit { .. }

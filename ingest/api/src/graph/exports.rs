@@ -110,9 +110,10 @@ fn now(call: &Call) -> u64 {
 }
 
 /// A report lists devices, so the right to read their counts is not enough.
+const NEEDS: [Action; 2] = [Action::ReadDeviceReports, Action::ReadDevices];
+
 fn require(call: &Call) -> Result<(), GraphError> {
-    call.require(Action::ReadDeviceReports)?;
-    call.require(Action::ReadDevices)
+    NEEDS.iter().try_for_each(|action| call.require(*action))
 }
 
 /// A text property of a document; an empty one if it is missing or null.
@@ -228,13 +229,26 @@ fn recorded(job: &Job) -> Export {
 pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Response, GraphError> {
     require(&call)?;
     let own = call.api.jobs.of(call.tenant(), now(&call));
-    let rows = own.iter().map(|job| shown(job, &call).map(Value::Object));
+    let rows = own
+        .iter()
+        .filter(|job| exists(job, &call))
+        .map(|job| shown(job, &call).map(Value::Object));
     let rows = rows.collect::<Result<_, _>>()?;
     collection::list(&call, query.as_deref(), COLLECTION, rows, &no_expansion)
 }
 
-fn unknown(id: &str) -> GraphError {
-    GraphError::not_found(format!("No deviceManagementExportJob has the id '{id}'."))
+/// Whether a job exists for the principal: a file has the devices of whoever ordered it.
+fn exists(job: &Job, call: &Call) -> bool {
+    let rights = &call.principal.rights;
+    job.principal.id == call.principal.id
+        || NEEDS.iter().all(|action| rights.tags(*action).is_all())
+}
+
+fn find(call: &Call, id: &str) -> Result<Job, GraphError> {
+    let job = call.api.jobs.get(Some(call.tenant()), id, now(call));
+    job.filter(|job| exists(job, call)).ok_or_else(|| {
+        GraphError::not_found(format!("No deviceManagementExportJob has the id '{id}'."))
+    })
 }
 
 /// `GET exportJobs/{id}`.
@@ -244,8 +258,7 @@ pub(super) async fn one(
     RawQuery(query): RawQuery,
 ) -> Result<Response, GraphError> {
     require(&call)?;
-    let job = call.api.jobs.get(Some(call.tenant()), &id, now(&call));
-    let document = shown(&job.ok_or_else(|| unknown(&id))?, &call)?;
+    let document = shown(&find(&call, &id)?, &call)?;
     let document = Value::Object(document);
     collection::single(&call, query.as_deref(), COLLECTION, document, &no_expansion)
 }
@@ -253,8 +266,7 @@ pub(super) async fn one(
 /// `DELETE exportJobs/{id}`.
 pub(super) async fn delete(call: Call, Path(id): Path<String>) -> Result<Response, GraphError> {
     require(&call)?;
-    let job = call.api.jobs.get(Some(call.tenant()), &id, now(&call));
-    let job = job.ok_or_else(|| unknown(&id))?;
+    let job = find(&call, &id)?;
     call.api.jobs.remove(&job.id, now(&call));
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -1,4 +1,4 @@
-//! The members of groups, as directory objects.
+//! The members of groups, as directory objects: the tokens, which are service principals, and then the devices.
 //!
 //! A page of members is bounded; its token says after which member the next one begins, so members who come and go
 //! shift no page.
@@ -8,7 +8,7 @@ use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use muster_control::{
-    ALL_DEVICES, Action, Change, ControlPlane, Key, ObjectId, Refusal, reference,
+    ALL_DEVICES, Action, Change, ControlPlane, Key, Object, ObjectId, Refusal, reference,
 };
 use muster_wire::DeviceId;
 use serde_json::{Map, Value, json};
@@ -19,6 +19,7 @@ use super::changes::{change_by, id_of};
 use super::collection::{self, Links, answer, no_expansion, options, plain_count};
 use super::error::GraphError;
 use super::schemas;
+use crate::backend::Device;
 use crate::odata::{Expand, Select, TokenError};
 
 /// Members that `$expand=members` shows, as in Graph.
@@ -38,15 +39,80 @@ pub(super) fn expand(
     if !expand.name.eq_ignore_ascii_case("members") {
         return no_expansion(document, expand);
     }
-    let members = control.members(call.tenant(), group, None);
-    let members: Vec<_> = members.take(EXPANDED_MAX).map(|id| row(id, None)).collect();
+    let members = members_after(call, control, group, None);
+    let members = members.take(EXPANDED_MAX);
+    let members: Vec<_> = members
+        .map(|member| row(call, control, member, None))
+        .collect();
     document.insert("members".to_owned(), members.into());
     Ok(())
 }
 
-fn row(id: DeviceId, name: Option<&str>) -> Value {
-    let id = id.to_string();
-    json!({ "@odata.type": "#microsoft.graph.device", "id": id, "deviceId": id, "displayName": name })
+/// A member, in the order of lists.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Member {
+    Principal(ObjectId),
+    Device(DeviceId),
+}
+
+impl Member {
+    /// The payload of a token that continues after the member.
+    fn payload(self) -> Vec<u8> {
+        match self {
+            Self::Principal(id) => [&[0], &id.as_bytes()[..]].concat(),
+            Self::Device(id) => [&[1], &id.as_bytes()[..]].concat(),
+        }
+    }
+
+    fn read(payload: &[u8]) -> Option<Self> {
+        let (kind, id) = payload.split_first()?;
+        let id = id.try_into().ok()?;
+        match kind {
+            0 => Some(Self::Principal(ObjectId::from_bytes(id))),
+            1 => Some(Self::Device(DeviceId::from_bytes(id))),
+            _ => None,
+        }
+    }
+}
+
+/// The members of a group that exist for the principal of the call, after one of them.
+fn members_after<'a>(
+    call: &'a Call,
+    control: &'a ControlPlane,
+    group: ObjectId,
+    after: Option<Member>,
+) -> impl Iterator<Item = Member> + 'a {
+    let tenant = call.tenant();
+    let devices_after = match after {
+        Some(Member::Device(device)) => Some(device),
+        _ => None,
+    };
+    let tags = call.principal.rights.tags(Action::ReadOrganization);
+    let is_seen =
+        move |device: &DeviceId| tags.is_all() || tags.has_any(control.device_tags(tenant, device));
+    let devices = control.members(tenant, group, devices_after);
+    let devices = devices.filter(is_seen).map(Member::Device);
+    let principals = control.principals(tenant, group).map(Member::Principal);
+    let principals = principals.filter(move |member| after.is_none_or(|after| *member > after));
+    principals.chain(devices)
+}
+
+fn row(call: &Call, control: &ControlPlane, member: Member, name: Option<&str>) -> Value {
+    match member {
+        Member::Device(id) => {
+            let id = id.to_string();
+            json!({ "@odata.type": "#microsoft.graph.device", "id": id, "deviceId": id, "displayName": name })
+        }
+        Member::Principal(id) => {
+            let token = control.object(call.tenant(), Key::Token(id));
+            let name = token.and_then(|(token, _)| match token {
+                Object::Token(token) => Some(token.display_name.as_str().to_owned()),
+                _ => None,
+            });
+            let id = id.to_string();
+            json!({ "@odata.type": "#microsoft.graph.servicePrincipal", "id": id, "appId": id, "displayName": name })
+        }
+    }
 }
 
 /// The group of a path, if its members can be listed.
@@ -86,23 +152,20 @@ pub(super) async fn members(
     let links = Links::new(&call, &options, &resource);
     let after = match links.payload()? {
         None => None,
-        Some(payload) => {
-            let bytes = payload.try_into().map_err(|_| TokenError::Invalid)?;
-            Some(DeviceId::from_bytes(bytes))
-        }
+        Some(payload) => Some(Member::read(&payload).ok_or(TokenError::Invalid)?),
     };
     let skip = after.map_or(options.skip, |_| 0);
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
     let rows = options.page_rows();
-    let all = control.members(call.tenant(), group, after);
+    let all = members_after(&call, &control, group, after);
     let mut page: Vec<_> = all.skip(skip).take(rows + 1).collect();
     let has_more = page.len() > rows;
     page.truncate(rows);
     let last = page.last().filter(|_| has_more);
-    let next = last.map(|last| links.next(last.as_bytes())).transpose()?;
+    let next = last.map(|last| links.next(&last.payload())).transpose()?;
     let count = options.count && after.is_none();
-    let count = count.then(|| control.members(call.tenant(), group, None).count());
-    let mut documents = named(&call, page).await?;
+    let count = count.then(|| members_after(&call, &control, group, None).count());
+    let mut documents = named(&call, &control, page).await?;
     for document in &mut documents {
         collection::finish(document, &select, &options, &no_expansion)?;
     }
@@ -116,17 +179,27 @@ pub(super) async fn members(
     ))
 }
 
-/// The rows of devices, with the names of those that are known.
-async fn named(call: &Call, ids: Vec<DeviceId>) -> Result<Vec<Value>, GraphError> {
+/// The rows of members, with the names of those that are known.
+async fn named(
+    call: &Call,
+    control: &ControlPlane,
+    members: Vec<Member>,
+) -> Result<Vec<Value>, GraphError> {
     let (backend, tenant) = (&call.api.backend, call.tenant());
-    let devices = backend.devices_by_id(tenant, ids.clone()).await?;
-    let name = |id: &DeviceId| {
-        let device = devices
-            .iter()
-            .find(|device| device.record.device_id == *id)?;
+    let ids = members.iter().filter_map(|member| match member {
+        Member::Device(id) => Some(*id),
+        Member::Principal(_) => None,
+    });
+    let devices = backend.devices_by_id(tenant, ids.collect()).await?;
+    let name = |member: Member| {
+        let is_it = |device: &&Device| member == Member::Device(device.record.device_id);
+        let device = devices.iter().find(is_it)?;
         Some(device.inventory.as_ref()?.device_name.as_str())
     };
-    Ok(ids.iter().map(|id| row(*id, name(id))).collect())
+    let rows = members.iter().copied();
+    Ok(rows
+        .map(|member| row(call, control, member, name(member)))
+        .collect())
 }
 
 /// `GET groups/{id}/members/$count`.
@@ -134,7 +207,7 @@ pub(super) async fn count(call: Call, Path(id): Path<String>) -> Result<Response
     call.require(Action::ReadOrganization)?;
     let control = call.control();
     let group = group_of(&call, &control, &id)?;
-    let count = control.members(call.tenant(), group, None).count();
+    let count = members_after(&call, &control, group, None).count();
     Ok(plain_count(count as u64))
 }
 
@@ -149,9 +222,51 @@ pub(super) async fn add(
     let group = id_of(&id, "group")?;
     let sent = body::object(&headers, body).await?;
     let member = reference(&sent).map_err(Refusal::Invalid)?;
-    let members = vec![member];
-    change_by(&call, &headers, Change::AddMembers { group, members }).await?;
+    let token = ObjectId::from_bytes(*member.as_bytes());
+    let change = if is_principal(&call, &sent, member).await? {
+        Change::AddPrincipal { group, token }
+    } else {
+        let members = vec![member];
+        Change::AddMembers { group, members }
+    };
+    change_by(&call, &headers, change).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Whether a reference is to a token. Clients choose the ids of devices, so one that has the id of a token must not be
+/// taken for it.
+async fn is_principal(
+    call: &Call,
+    sent: &Map<String, Value>,
+    member: DeviceId,
+) -> Result<bool, GraphError> {
+    let url = sent.get("@odata.id").and_then(Value::as_str);
+    let url = url.unwrap_or_default().to_ascii_lowercase();
+    let is_in = |collection: &str| {
+        [format!("/{collection}/"), format!("/{collection}(")]
+            .iter()
+            .any(|part| url.contains(part))
+    };
+    if is_in("serviceprincipals") {
+        return Ok(true);
+    }
+    let id = ObjectId::from_bytes(*member.as_bytes());
+    let token = call.control().object(call.tenant(), Key::Token(id));
+    if token.is_none() || is_in("devices") {
+        return Ok(false);
+    }
+    if call
+        .api
+        .backend
+        .device(call.tenant(), member)
+        .await?
+        .is_some()
+    {
+        let message =
+            "A device and a token have this id: refer to devices/{id} or servicePrincipals/{id}.";
+        return Err(GraphError::bad_request(message));
+    }
+    Ok(true)
 }
 
 /// `DELETE groups/{id}/members/{member}/$ref`.
@@ -164,15 +279,17 @@ pub(super) async fn remove(
     let group = id_of(&id, "group")?;
     let unknown = || GraphError::not_found("The group has no member with this id.");
     let member: DeviceId = member.parse().map_err(|_| unknown())?;
-    if !call
-        .control()
-        .members(call.tenant(), group, None)
-        .any(|each| each == member)
-    {
-        group_of(&call, &call.control(), &id)?;
+    let control = call.control();
+    let token = ObjectId::from_bytes(*member.as_bytes());
+    let change = if control.has_principal(call.tenant(), group, token) {
+        Change::RemovePrincipal { group, token }
+    } else if control.has_member(call.tenant(), group, &member) {
+        let members = vec![member];
+        Change::RemoveMembers { group, members }
+    } else {
+        group_of(&call, &control, &id)?;
         return Err(unknown());
-    }
-    let members = vec![member];
-    change_by(&call, &headers, Change::RemoveMembers { group, members }).await?;
+    };
+    change_by(&call, &headers, change).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -5,11 +5,10 @@
 //! roles or groups. A user without any is told so, because the token itself is good.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use axum::http::HeaderMap;
-use muster_control::{Actor, ControlPlane, Key, Object, ObjectId, RoleDefinition};
+use muster_control::{Actor, ControlPlane, ObjectId};
 use muster_engine::TenantIndex;
 
 use super::auth::{Principal, bearer, holder_of};
@@ -55,25 +54,17 @@ async fn user(api: &GraphApi, token: &str) -> Result<Principal, GraphError> {
         return Err(GraphError::no_role(&user.settings.claim));
     }
     api.issuers.accept();
-    Ok(Principal {
-        address: None,
-        tenant,
-        id: id_of(&user),
-        actor: Actor::User {
-            issuer: user.issuer,
-            id: user.id,
-            name: user.name,
-        },
-        roles,
-    })
+    let id = id_of(&user);
+    let actor = Actor::User {
+        issuer: user.issuer,
+        id: user.id,
+        name: user.name,
+    };
+    Ok(Principal::with(&control, tenant, id, actor, &roles))
 }
 
 /// The role definitions to which the roles or groups of a user are mapped, each once.
-fn roles_of(
-    control: &ControlPlane,
-    tenant: TenantIndex,
-    user: &User<'_>,
-) -> Vec<Arc<RoleDefinition>> {
+fn roles_of(control: &ControlPlane, tenant: TenantIndex, user: &User<'_>) -> Vec<ObjectId> {
     let names: BTreeSet<&String> = user
         .values
         .iter()
@@ -83,11 +74,7 @@ fn roles_of(
         .into_iter()
         .filter_map(|name| control.role_named(tenant, name))
         .collect();
-    let role = |id| match control.object(tenant, Key::RoleDefinition(id)) {
-        Some((Object::RoleDefinition(role), _)) => Some(Arc::new(role)),
-        _ => None,
-    };
-    ids.into_iter().filter_map(role).collect()
+    ids.into_iter().collect()
 }
 
 /// What tells users apart: issuers choose the ids of their own users only.

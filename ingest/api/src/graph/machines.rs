@@ -12,7 +12,7 @@ use axum::extract::{Path, RawQuery};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use muster_control::Action;
+use muster_control::{Action, Verb};
 use serde_json::json;
 
 use self::row::{MachineRow, Machines, SCHEMA};
@@ -23,7 +23,7 @@ use super::devices::list::{Query, payload_of, position_of};
 use super::devices::row::Formatted;
 use super::error::GraphError;
 use super::stream::{self, Sender};
-use crate::backend::{Position, ROWS_MAX};
+use crate::backend::{Device, Position, ROWS_MAX};
 use crate::odata::{Filter, Options, OrderBy, Select, TokenError};
 
 const CONTEXT: &str = "Machines";
@@ -45,9 +45,20 @@ pub(super) fn routes() -> Router {
 }
 
 /// Devices, with what Defender knows about them.
+const NEEDS: [Action; 2] = [Action::ReadDevices, Action::ReadOnboarding];
+
 fn require(call: &Call) -> Result<(), GraphError> {
-    call.require(Action::ReadDevices)?;
-    call.require(Action::ReadOnboarding)
+    NEEDS.iter().try_for_each(|action| call.require(*action))
+}
+
+/// The device of a path, if both exist for the principal: it, and what Defender knows about it.
+async fn find(call: &Call, id: &str) -> Result<Device, GraphError> {
+    let device = devices::find(call, Verb::Read, id).await?;
+    let sight = call.sight(&call.control(), &NEEDS);
+    match sight {
+        Some(sight) if !sight.has(&device.targets) => Err(devices::unknown(id)),
+        _ => Ok(device),
+    }
 }
 
 /// `GET machines/{id}`.
@@ -57,7 +68,7 @@ async fn one(
     RawQuery(query): RawQuery,
 ) -> Result<Response, GraphError> {
     require(&call)?;
-    let device = devices::find(&call, &id).await?;
+    let device = find(&call, &id).await?;
     let formatted = Formatted::of(&device, &call.control());
     let document = MachineRow::new(&device, &formatted).document();
     collection::single(&call, query.as_deref(), COLLECTION, document, &no_expansion)
@@ -111,7 +122,7 @@ struct Part {
 
 impl Listing {
     fn query(&self) -> Query<'_, Machines> {
-        Query::of(Machines, &self.call, self.filter.clone())
+        Query::of(Machines, &self.call, self.filter.clone(), &NEEDS)
     }
 
     fn links(&self) -> Links<'_> {
@@ -124,7 +135,8 @@ impl Listing {
             Some(payload) => (position_of(payload).ok_or(TokenError::Invalid)?, 0),
             None => (Position::default(), self.options.skip),
         };
-        let cells = self.call.api.backend.cells(Some(self.call.tenant()));
+        let sight = self.call.sight(&self.call.control(), &NEEDS);
+        let cells = self.call.cells(sight.as_ref()).await?;
         if cells.iter().all(|cell| cell.count == 0) {
             // As in Defender, where scripts know this status.
             return Err(GraphError::not_found("The tenant has no machines."));

@@ -197,7 +197,7 @@ impl OfTenant {
         let mut from = Some(Position::default());
         while let Some(at) = from {
             let all = Box::new(|_| true);
-            let positions = backend.scan(self.tenant, at, ROWS_MAX, all).await?;
+            let positions = backend.scan(self.tenant, None, at, ROWS_MAX, all).await?;
             from = positions.last().map(|last| last.next());
             for (_, device) in backend.rows(self.tenant, positions).await? {
                 ready.order.insert(&device);

@@ -1,7 +1,7 @@
 //! The objects of the control plane under their Graph paths: one row of [`RESOURCES`] for each type.
 //!
-//! A row says where a type is, what it has, and which action each method needs; operations and handlers read it. What an
-//! object means and which documents it takes is decided in `muster-control`.
+//! A row says where a type is, what it has, and a key of it, from which follows the action that each method needs;
+//! operations and handlers read it. What an object means and which documents it takes is decided in `muster-control`.
 
 mod table;
 
@@ -10,7 +10,8 @@ use axum::http::header::{ETAG, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use muster_control::{
-    ALL_DEVICES, Action, Change, ControlPlane, DEFENDER, DocumentType, Key, Refusal, Subclass,
+    ALL_DEVICES, Action, Change, ControlPlane, DEFENDER, DocumentType, Key, ObjectId, Refusal,
+    ScopeTagId, Subclass, Verb,
 };
 use muster_engine::TenantIndex;
 use serde_json::{Map, Value};
@@ -49,12 +50,30 @@ pub(super) struct Resource {
     /// What `$expand` takes.
     expands: &'static [&'static str],
     expand: Expanding,
+    actions: Actions,
+    /// Whether `PATCH` answers with the whole object, as for objects of Intune, or with no body.
+    patch_answers: bool,
+}
+
+/// The actions that the methods of a type need.
+#[derive(Clone, Copy, Debug)]
+struct Actions {
     read: Action,
     create: Action,
     update: Action,
     delete: Action,
-    /// Whether `PATCH` answers with the whole object, as for objects of Intune, or with no body.
-    patch_answers: bool,
+}
+
+impl Actions {
+    /// Those of the type of a key.
+    const fn on(key: Key) -> Self {
+        Self {
+            read: key.action(Verb::Read),
+            create: key.action(Verb::Create),
+            update: key.action(Verb::Update),
+            delete: key.action(Verb::Delete),
+        }
+    }
 }
 
 /// A policy has a type for each platform.
@@ -66,6 +85,8 @@ const POLICY_TYPES: &[DocumentType] = &[
     DocumentType::Policy(Subclass::AndroidDeviceOwner),
     DocumentType::Policy(Subclass::MacOs),
 ];
+/// An id of no object.
+const NONE: ObjectId = ObjectId::from_bytes([0; 16]);
 
 const RESOURCES: &[Resource] = &[
     Resource {
@@ -85,10 +106,7 @@ const RESOURCES: &[Resource] = &[
             all.map(|(id, ..)| Key::Connector(id)).collect()
         },
         expand: no_expansion,
-        read: Action::ReadConnectors,
-        create: Action::ModifyConnectors,
-        update: Action::ModifyConnectors,
-        delete: Action::ModifyConnectors,
+        actions: Actions::on(Key::Connector(NONE)),
         patch_answers: true,
     },
     Resource {
@@ -107,10 +125,7 @@ const RESOURCES: &[Resource] = &[
             all.map(|(id, ..)| Key::Policy(id)).collect()
         },
         expand: assignments::expand,
-        read: Action::ReadCompliancePolicies,
-        create: Action::CreateCompliancePolicies,
-        update: Action::UpdateCompliancePolicies,
-        delete: Action::DeleteCompliancePolicies,
+        actions: Actions::on(Key::Policy(NONE)),
         patch_answers: true,
     },
     Resource {
@@ -129,10 +144,7 @@ const RESOURCES: &[Resource] = &[
             own.chain([ALL_DEVICES]).map(Key::Group).collect()
         },
         expand: super::groups::expand,
-        read: Action::ReadOrganization,
-        create: Action::UpdateGroups,
-        update: Action::UpdateGroups,
-        delete: Action::UpdateGroups,
+        actions: Actions::on(Key::Group(NONE)),
         patch_answers: false,
     },
     Resource {
@@ -151,10 +163,7 @@ const RESOURCES: &[Resource] = &[
             all.map(|(id, ..)| Key::Filter(id)).collect()
         },
         expand: no_expansion,
-        read: Action::ReadFilters,
-        create: Action::ChangeFilters,
-        update: Action::ChangeFilters,
-        delete: Action::ChangeFilters,
+        actions: Actions::on(Key::Filter(NONE)),
         patch_answers: true,
     },
     Resource {
@@ -170,10 +179,7 @@ const RESOURCES: &[Resource] = &[
         expands: &[],
         keys: |control, tenant| control.scope_tag_keys(tenant).collect(),
         expand: no_expansion,
-        read: Action::ReadRoles,
-        create: Action::ChangeRoles,
-        update: Action::ChangeRoles,
-        delete: Action::ChangeRoles,
+        actions: Actions::on(Key::ScopeTag(ScopeTagId::DEFAULT)),
         patch_answers: true,
     },
     Resource {
@@ -189,10 +195,7 @@ const RESOURCES: &[Resource] = &[
         expands: &["roleAssignments"],
         keys: |control, tenant| control.role_definition_keys(tenant).collect(),
         expand: roles::expand_definition,
-        read: Action::ReadRoles,
-        create: Action::ChangeRoles,
-        update: Action::ChangeRoles,
-        delete: Action::ChangeRoles,
+        actions: Actions::on(Key::RoleDefinition(NONE)),
         patch_answers: true,
     },
     Resource {
@@ -211,10 +214,7 @@ const RESOURCES: &[Resource] = &[
             all.map(|(id, ..)| Key::RoleAssignment(id)).collect()
         },
         expand: roles::expand_assignment,
-        read: Action::ReadRoles,
-        create: Action::ChangeRoles,
-        update: Action::ChangeRoles,
-        delete: Action::ChangeRoles,
+        actions: Actions::on(Key::RoleAssignment(NONE)),
         patch_answers: true,
     },
 ];
@@ -236,7 +236,7 @@ fn no_expansion(
 
 /// The document of an object as the API shows it.
 pub(super) fn shown(call: &Call, control: &ControlPlane, key: Key) -> Option<Map<String, Value>> {
-    let (object, etag) = control.object(call.tenant(), key)?;
+    let (object, etag) = call.object(control, key)?;
     let mut document = document::of(&object, key, etag);
     // The ETag is a header: scripts send whole documents back.
     document.remove("@odata.etag");
@@ -256,7 +256,7 @@ fn rows(call: &Call, resource: &Resource) -> Vec<Value> {
 }
 
 fn list(call: &Call, resource: &Resource, query: Option<&str>) -> Result<Response, GraphError> {
-    call.require(resource.read)?;
+    call.require(resource.actions.read)?;
     let control = call.control();
     let expand = |document: &mut Map<String, Value>, expand: &Expand| {
         let id = document
@@ -276,7 +276,7 @@ fn one(
     id: &str,
     query: Option<&str>,
 ) -> Result<Response, GraphError> {
-    call.require(resource.read)?;
+    call.require(resource.actions.read)?;
     let control = call.control();
     let key = key_of(resource, id)?;
     let document = shown(call, &control, key).ok_or(Refusal::Unknown { key })?;
@@ -299,7 +299,7 @@ async fn create(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, GraphError> {
-    call.require(resource.create)?;
+    call.require(resource.actions.create)?;
     let properties = body::object(headers, body).await?;
     let key = (resource.new_key)(call);
     let change = Change::Create { key, properties };
@@ -321,7 +321,7 @@ async fn patch(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, GraphError> {
-    call.require(resource.update)?;
+    call.require(resource.actions.update)?;
     let properties = body::object(headers, body).await?;
     let key = key_of(resource, id)?;
     let change = Change::Update { key, properties };
@@ -339,7 +339,7 @@ async fn delete(
     id: &str,
     headers: &HeaderMap,
 ) -> Result<Response, GraphError> {
-    call.require(resource.delete)?;
+    call.require(resource.actions.delete)?;
     let key = key_of(resource, id)?;
     change_by(call, headers, Change::Delete { key }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

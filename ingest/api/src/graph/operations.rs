@@ -13,8 +13,8 @@ use super::operation::{
 };
 use super::own_types as own;
 use super::{
-    assignments, audit, exports, groups, objects, schemas, settings, sign_in_codes, summaries,
-    tokens, users,
+    assignments, audit, exports, groups, objects, roles, schemas, settings, sign_in_codes,
+    summaries, tokens, users,
 };
 
 /// Every operation.
@@ -44,8 +44,11 @@ pub(super) fn router() -> Router {
 
 const ASSIGNMENT: Type = Type::Own("deviceCompliancePolicyAssignment", own::assignment);
 
+const TAG_ASSIGNMENT: Type = Type::Own("roleScopeTagAutoAssignment", own::assignment);
+
 fn policies_and_groups() -> Vec<Operation> {
     let policy = |path: &str| format!("/deviceManagement/deviceCompliancePolicies/{{id}}/{path}");
+    let tag = |path: &str| format!("/deviceManagement/roleScopeTags/{{id}}/{path}");
     let members = |path: &str| format!("/groups/{{id}}/members{path}");
     vec![
         post(
@@ -75,6 +78,22 @@ fn policies_and_groups() -> Vec<Operation> {
             DocumentType::scheduled_actions,
         ))
         .conditional(),
+        post(
+            tag("assign"),
+            "Replace the groups whose devices have a scope tag",
+            roles::assign_tag,
+        )
+        .needs(&[Action::ChangeRoles])
+        .takes(Sent::Own("scopeTagAssignments", DocumentType::assignments))
+        .answers(Content::Page(TAG_ASSIGNMENT))
+        .conditional(),
+        get(
+            tag("assignments"),
+            "List the groups whose devices have a scope tag",
+            roles::tag_assignments,
+        )
+        .needs(&[Action::ReadRoles])
+        .answers(Content::Page(TAG_ASSIGNMENT)),
         get(members(""), "List the members of a group", groups::members)
             .needs(&[Action::ReadOrganization])
             .options(MEMBERS, &schemas::MEMBER)

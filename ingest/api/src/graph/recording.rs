@@ -1,6 +1,6 @@
 //! Records accesses in the audit log: refused requests, sign-ins, exports, downloads.
 //!
-//! An export is recorded before it begins, or refused. For the others a response does not wait; `accesses.rs` bounds
+//! The server records them, so what the principal may do does not count. An export is recorded before it begins, or refused. For the others a response does not wait; `accesses.rs` bounds
 //! how many records they make, and with them the tasks here. Refusals without a principal have no tenant and no record:
 //! they are counted, and logged once a minute and cause.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap, Method};
 use muster_control::{
-    Access, AccessRecord, AccessText, ControlPlane, Export, Handling, Precondition,
+    Access, AccessRecord, AccessText, ControlPlane, Export, Handling, Precondition, Rights,
 };
 use tokio::time::sleep;
 
@@ -124,6 +124,7 @@ async fn write(api: &GraphApi, seen: Seen, record: AccessRecord) {
     let caller = Caller {
         actor: seen.actor,
         address: seen.address,
+        rights: Rights::local(),
         expected: Precondition::Nothing,
         handling: Handling::Strict,
     };
@@ -145,6 +146,7 @@ pub(super) async fn export(
     let caller = Caller {
         actor: principal.actor.clone(),
         address: principal.address,
+        rights: Rights::local(),
         expected: Precondition::Nothing,
         handling: Handling::Strict,
     };

@@ -1,17 +1,23 @@
-//! What role definitions and role assignments expand.
+//! What role definitions and role assignments expand, and the groups to which scope tags are assigned.
 
-use muster_control::{ControlPlane, Key, Object};
-use serde_json::{Map, Value};
+use axum::body::Body;
+use axum::extract::Path;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use muster_control::{Action, Change, ControlPlane, Key, Object, Refusal, ScopeTagId};
+use serde_json::{Map, Value, json};
 
+use super::body;
 use super::call::Call;
-use super::collection::no_expansion;
+use super::changes::change_by;
+use super::collection::{answer, no_expansion};
 use super::error::GraphError;
 use crate::documents as document;
 use crate::odata::Expand;
 
 /// The document of an object as a value.
 fn shown(call: &Call, control: &ControlPlane, key: Key) -> Option<Value> {
-    let (object, etag) = control.object(call.tenant(), key)?;
+    let (object, etag) = call.object(control, key)?;
     let mut document = document::of(&object, key, etag);
     document.remove("@odata.etag");
     Some(Value::Object(document))
@@ -46,7 +52,7 @@ pub(super) fn expand_assignment(
     document: &mut Map<String, Value>,
     expand: &Expand,
 ) -> Result<(), GraphError> {
-    let Some((Object::RoleAssignment(assignment), _)) = control.object(call.tenant(), key) else {
+    let Some((Object::RoleAssignment(assignment), _)) = call.object(control, key) else {
         return no_expansion(document, expand);
     };
     let (name, value) = match expand.name.to_ascii_lowercase().as_str() {
@@ -63,4 +69,51 @@ pub(super) fn expand_assignment(
     };
     document.insert(name.to_owned(), value);
     Ok(())
+}
+
+fn tag_of(text: &str) -> Result<ScopeTagId, GraphError> {
+    let id = text.parse();
+    id.map_err(|_| GraphError::not_found(format!("No roleScopeTag has the id '{text}'.")))
+}
+
+fn assignments_of(
+    call: &Call,
+    control: &ControlPlane,
+    id: ScopeTagId,
+) -> Result<Vec<Value>, GraphError> {
+    let key = Key::ScopeTag(id);
+    match call.object(control, key) {
+        Some((Object::ScopeTag(tag), _)) => match tag.assignments_document(id) {
+            Value::Array(rows) => Ok(rows),
+            _ => Ok(Vec::new()),
+        },
+        _ => Err(Refusal::Unknown { key }.into()),
+    }
+}
+
+/// `GET roleScopeTags/{id}/assignments`.
+pub(super) async fn tag_assignments(
+    call: Call,
+    Path(id): Path<String>,
+) -> Result<Response, GraphError> {
+    call.require(Action::ReadRoles)?;
+    let rows = assignments_of(&call, &call.control(), tag_of(&id)?)?;
+    let context = format!("deviceManagement/roleScopeTags('{id}')/assignments");
+    Ok(answer(&call, &context, rows, None, None, None))
+}
+
+/// `POST roleScopeTags/{id}/assign`: the groups whose devices have the tag, instead of those before.
+pub(super) async fn assign_tag(
+    call: Call,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, GraphError> {
+    call.require(Action::ChangeRoles)?;
+    let tag = tag_of(&id)?;
+    let properties = body::object(&headers, body).await?;
+    let change = Change::AssignTag { tag, properties };
+    let control = change_by(&call, &headers, change).await?;
+    let rows = assignments_of(&call, &control, tag)?;
+    Ok(axum::Json(json!({ "value": rows })).into_response())
 }

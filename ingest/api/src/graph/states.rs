@@ -2,7 +2,7 @@
 //!
 //! Each policy is decided on its own by the rules of the engine, as if it were the only one (R2 to R4).
 
-use muster_control::{CompliancePolicy, ObjectId, policy_alone};
+use muster_control::{Action, CompliancePolicy, ObjectId, policy_alone};
 use muster_engine::{Setting, TenantPolicy, Threshold, decide};
 use muster_wire::{Flags, Inventory};
 use serde_json::{Value, json};
@@ -39,13 +39,15 @@ impl PolicyState {
     }
 }
 
-/// The policies that apply to a device, with their states.
+/// The policies that apply to a device and exist for whoever reads it, with their states.
 fn states(call: &Call, device: &Device) -> Vec<PolicyState> {
     let control = call.control();
     let tenant = call.tenant();
     let mut states = Vec::new();
+    let tags = call.principal.rights.tags(Action::ReadDevices);
     for (id, policy, _) in control.policies(tenant) {
-        if policy.subclass.platform() != device.facets.platform {
+        let is_seen = tags.has_any(policy.properties.scope_tags.iter());
+        if policy.subclass.platform() != device.facets.platform || !is_seen {
             continue;
         }
         let Some(rules) = policy_alone(&control, tenant, policy, &device.record.device_id) else {

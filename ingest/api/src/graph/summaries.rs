@@ -1,4 +1,5 @@
-//! Counts in the shape of Graph, and by any two dimensions: sums of cells, whatever the number of devices.
+//! Counts in the shape of Graph, and by any two dimensions: sums of cells, whatever the number of devices. For a
+//! principal whose roles have not all scope tags, the devices that it sees are counted by a scan.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +16,18 @@ use super::error::GraphError;
 use crate::backend::Cell;
 use crate::odata::{Kind, Options, Property, Schema};
 
-/// What the counts of a tenant are.
-fn counted(call: &Call) -> (Vec<Cell>, Counts) {
-    let cells = call.api.backend.cells(Some(call.tenant()));
+/// The counts of the devices that exist for the principal when it carries out these actions, which it must be allowed.
+async fn counted(call: &Call, actions: &[Action]) -> Result<(Vec<Cell>, Counts), GraphError> {
+    actions
+        .iter()
+        .try_for_each(|action| call.require(*action))?;
+    let sight = call.sight(&call.control(), actions);
+    let cells = call.cells(sight.as_ref()).await?;
     let mut counts = Counts::default();
     for cell in &cells {
         counts.add(&cell.facets, cell.count);
     }
-    (cells, counts)
+    Ok((cells, counts))
 }
 
 /// The members of a group of counts as properties.
@@ -44,8 +49,7 @@ fn with_id(name: &str, properties: Map<String, Value>) -> Value {
 
 /// `GET deviceManagement/managedDeviceOverview`.
 pub(super) async fn overview(call: Call, _: RawQuery) -> Result<Response, GraphError> {
-    call.require(Action::ReadDeviceReports)?;
-    let (cells, counts) = counted(&call);
+    let (cells, counts) = counted(&call, &[Action::ReadDeviceReports]).await?;
     let sum = |of: &dyn Fn(&Facets) -> bool| -> u64 {
         let own = cells.iter().filter(|cell| of(&cell.facets));
         own.map(|cell| cell.count).sum()
@@ -99,8 +103,7 @@ pub(super) async fn overview(call: Call, _: RawQuery) -> Result<Response, GraphE
 
 /// `GET deviceManagement/deviceCompliancePolicyDeviceStateSummary` (C4).
 pub(super) async fn compliance(call: Call, _: RawQuery) -> Result<Response, GraphError> {
-    call.require(Action::ReadComplianceReports)?;
-    let (_, counts) = counted(&call);
+    let (_, counts) = counted(&call, &[Action::ReadComplianceReports]).await?;
     let name = "deviceCompliancePolicyDeviceStateSummary";
     let mut properties = group(&counts, name);
     properties.extend(group(&counts, "subsets"));
@@ -110,8 +113,7 @@ pub(super) async fn compliance(call: Call, _: RawQuery) -> Result<Response, Grap
 
 /// `GET deviceManagement/advancedThreatProtectionOnboardingStateSummary` (C3).
 pub(super) async fn onboarding(call: Call, _: RawQuery) -> Result<Response, GraphError> {
-    call.require(Action::ReadOnboarding)?;
-    let (_, counts) = counted(&call);
+    let (_, counts) = counted(&call, &[Action::ReadOnboarding]).await?;
     let name = "advancedThreatProtectionOnboardingStateSummary";
     let context = "deviceManagement/advancedThreatProtectionOnboardingStateSummary";
     Ok(entity(&call, context, with_id(name, group(&counts, name))))
@@ -159,8 +161,7 @@ pub(super) async fn settings(
     call: Call,
     RawQuery(query): RawQuery,
 ) -> Result<Response, GraphError> {
-    call.require(Action::ReadComplianceReports)?;
-    let cells = call.api.backend.cells(Some(call.tenant()));
+    let (cells, _) = counted(&call, &[Action::ReadComplianceReports]).await?;
     let mut by_platform: BTreeMap<usize, BTreeMap<&str, u64>> = BTreeMap::new();
     for cell in &cells {
         if policy_type(cell.facets.platform).is_some() && cell.facets.summary().is_some() {
@@ -224,10 +225,9 @@ pub(super) const DIMENSIONS: &[Dimension] = &[
 
 /// \[OWN\] `GET muster/counts`: every group of counts; with `by=a,b` a cross table of one or two dimensions.
 pub(super) async fn counts(call: Call, RawQuery(query): RawQuery) -> Result<Response, GraphError> {
-    call.require(Action::ReadOnboarding)?;
-    call.require(Action::ReadComplianceReports)?;
+    let actions = [Action::ReadOnboarding, Action::ReadComplianceReports];
+    let (cells, counts) = counted(&call, &actions).await?;
     let options = Options::parse(query.as_deref().unwrap_or_default(), &["by"])?;
-    let (cells, counts) = counted(&call);
     let Some(by) = options.custom("by") else {
         let mut document = Map::new();
         for (name, number) in counts.totals() {

@@ -41,7 +41,8 @@ fn shown(call: &Call, control: &ControlPlane, id: ObjectId) -> Option<Map<String
     };
     let mut document = document::of(&object, key, etag);
     document.remove("@odata.etag");
-    let role = control.object(call.tenant(), Key::RoleDefinition(token.role));
+    let role = token.role.map(Key::RoleDefinition);
+    let role = role.and_then(|role| control.object(call.tenant(), role));
     if let Some((Object::RoleDefinition(role), _)) = role {
         document.insert("role".to_owned(), role.display_name.as_str().into());
     }

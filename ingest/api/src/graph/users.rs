@@ -11,7 +11,7 @@ use axum::extract::{Path, RawQuery};
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use muster_control::{Action, Change, DocumentType, Key, ObjectId, Properties};
+use muster_control::{Action, Change, DocumentType, Key, ObjectId, Properties, Verb};
 use serde_json::Value;
 
 use self::known::{count, find_named, page};
@@ -281,7 +281,7 @@ async fn devices_of(
 async fn users_of(call: Call, Path(id): Path<String>) -> Result<Response, GraphError> {
     call.require(Action::ReadOrganization)?;
     call.require(Action::ReadDevices)?;
-    let device = devices::find(&call, &id).await?;
+    let device = devices::find(&call, Verb::Read, &id).await?;
     let users = user_of(&device, &call.control());
     let users = users.into_iter().collect();
     let context = format!("{}('{id}')/users", devices::list::CONTEXT);

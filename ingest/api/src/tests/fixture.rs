@@ -11,7 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use muster_control::{
     AccessRecord, Actor, Change, Command, ControlPlane, DeviceAction, Effect, Entry, Handling, Key,
-    ObjectId, PinnedHead, Precondition, Refusal, Scope,
+    ObjectId, PinnedHead, Precondition, Refusal, Rights, Scope, Sight,
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
@@ -164,6 +164,7 @@ impl Backend for Fake {
             at: Timestamp::from_seconds(1_767_225_600),
             tenant,
             expected: caller.expected,
+            rights: caller.rights,
             handling: caller.handling,
             change,
         };
@@ -260,15 +261,32 @@ impl Backend for Fake {
             .collect()
     }
 
+    fn cells_seen(&self, tenant: TenantIndex, sight: Sight) -> Answering<'_, Vec<Cell>> {
+        let seen = self.placed(tenant).map(|(_, device)| device);
+        let seen = seen.filter(|device| sight.has(&device.targets));
+        let cells = seen.map(|device| Cell {
+            tenant,
+            facets: device.facets,
+            count: 1,
+        });
+        self.answer(cells.collect())
+    }
+
     fn scan(
         &self,
         tenant: TenantIndex,
+        sight: Option<Sight>,
         from: Position,
         limit: usize,
         matches: Matches,
     ) -> Answering<'_, Vec<Position>> {
         let found = self
             .placed(tenant)
+            .filter(|(_, device)| {
+                sight
+                    .as_ref()
+                    .is_none_or(|sight| sight.has(&device.targets))
+            })
             .filter(|(position, device)| *position >= from && matches(device.facets.word()));
         let found = found.map(|(position, _)| position);
         self.answer(found.take(limit).collect())
@@ -421,7 +439,8 @@ impl Backend for Fake {
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answering<'_, Option<bool>> {
-        let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
+        let mut fleet = self.placed(tenant);
+        let is_known = fleet.any(|(_, device)| device.record.device_id == device_id);
         let is_new = is_known && !self.removed.swap(true, Ordering::Relaxed);
         if is_new {
             self.note(caller, tenant, device_id, DeviceAction::Remove);
@@ -516,7 +535,7 @@ fn unknown(effect: &Effect) -> Vec<DeviceId> {
 }
 
 /// The tenants demo and other, which were created with the revisions 1 and 2.
-fn two_tenants() -> (ControlPlane, Vec<Entry>) {
+pub(super) fn two_tenants() -> (ControlPlane, Vec<Entry>) {
     let mut plane = ControlPlane::default();
     let mut log = Vec::new();
     for name in ["demo", "other"] {
@@ -526,6 +545,7 @@ fn two_tenants() -> (ControlPlane, Vec<Entry>) {
             at: Timestamp::from_seconds(1_767_225_600),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,
+            rights: Rights::local(),
             handling: Handling::Strict,
             change: Change::Create {
                 key: Key::Tenant,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use muster_control::{Action, Actor, Change, Command, Handling, Key, ObjectId, Precondition};
+use muster_control::{
+    Action, Actor, Change, Command, Handling, Key, ObjectId, Precondition, Rights,
+};
 use muster_engine::{TenantIndex, Timestamp};
 use serde_json::{Value, json};
 
@@ -81,6 +83,7 @@ fn apply(fake: &Fake, change: Change) {
     let command = Command {
         address: None,
         actor: Actor::Local,
+        rights: Rights::local(),
         at: Timestamp::from_seconds(1_767_225_600),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,

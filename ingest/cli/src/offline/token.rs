@@ -4,7 +4,8 @@ use std::path::Path;
 
 use muster_api::{TokenRequest, new_secret};
 use muster_control::{
-    Actor, Change, Command, ControlPlane, Handling, Key, Precondition, Refusal, TenantObject,
+    Actor, Change, Command, ControlPlane, Handling, Key, Precondition, Refusal, Rights,
+    TenantObject,
 };
 use muster_engine::{Revision, TenantIndex, Timestamp};
 use muster_ingest::clock;
@@ -92,6 +93,7 @@ fn decide(
         at,
         tenant,
         expected: Precondition::Nothing,
+        rights: Rights::local(),
         handling: Handling::Strict,
         change,
     })?;

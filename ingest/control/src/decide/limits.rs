@@ -5,11 +5,11 @@ use crate::command::{Command, Refusal};
 use crate::entry::Effect;
 use crate::limits::{
     ACCESSES_MAX, DEVICE_ACTIONS_MAX, ENTRIES_MAX, EXPORTS_RECORDED_MAX, FILTERS_MAX, GROUPS_MAX,
-    MEMBERS_MAX, POLICIES_MAX, ROLE_ASSIGNMENTS_MAX, ROLE_DEFINITIONS_MAX, SCOPE_TAGS_MAX,
-    TENANTS_CREATED_MAX, TOKENS_MAX, USERS_MAX,
+    MEMBERS_MAX, POLICIES_MAX, PRINCIPAL_MEMBERS_MAX, ROLE_ASSIGNMENTS_MAX, ROLE_DEFINITIONS_MAX,
+    SCOPE_TAGS_MAX, TENANTS_CREATED_MAX, TOKENS_MAX, USERS_MAX,
 };
 use crate::object::Key;
-use crate::state::ControlPlane;
+use crate::state::{ControlPlane, Tenant};
 
 impl ControlPlane {
     pub(super) fn check_limits(&self, command: &Command, effect: &Effect) -> Result<(), Refusal> {
@@ -35,6 +35,10 @@ impl ControlPlane {
         let limits = match effect {
             Effect::MembersAdded(added) => {
                 Some(("members of groups", MEMBERS_MAX, members() + added.len()))
+            }
+            Effect::PrincipalAdded(_) => {
+                let count = tenant.map_or(0, Tenant::principals_count);
+                Some(("principals in groups", PRINCIPAL_MEMBERS_MAX, count + 1))
             }
             _ => limit.map(|(what, max)| (what, max, count() + 1)),
         };

@@ -4,6 +4,7 @@ use muster_wire::DeviceId;
 
 use crate::command::{Command, Refusal};
 use crate::document::Properties;
+use crate::entry::Effect;
 use crate::fault::{FaultKind, Faults};
 use crate::id::ObjectId;
 use crate::limits::MEMBERS_PER_COMMAND_MAX;
@@ -50,6 +51,34 @@ impl Listed {
 }
 
 impl ControlPlane {
+    /// The principal that a command adds to a group or removes from it.
+    pub(super) fn principal(
+        &self,
+        command: &Command,
+        group: Option<Object>,
+        token: ObjectId,
+        is_member: bool,
+    ) -> Result<Effect, Refusal> {
+        let (tenant, key) = (command.tenant, command.change.key());
+        let (Key::Group(id), Some(Object::Group(group))) = (key, group) else {
+            return Err(Refusal::Unknown { key });
+        };
+        let token_key = Key::Token(token);
+        if self.object(tenant, token_key).is_none() {
+            return Err(Refusal::Unknown { key: token_key });
+        }
+        let allowed = match self.has_principal(tenant, id, token) {
+            _ if group.properties.group_types.is_dynamic => "members of a group without a rule",
+            true if !is_member => "a principal that is not a member",
+            false if is_member => "a principal that is a member",
+            _ if is_member => return Ok(Effect::PrincipalRemoved(token)),
+            _ => return Ok(Effect::PrincipalAdded(token)),
+        };
+        let mut faults = Faults::default();
+        faults.push(FaultKind::Invalid, "members", allowed);
+        Err(Refusal::Invalid(faults))
+    }
+
     /// The members in ascending order, if the command may add or remove all of them.
     pub(super) fn checked_members(
         &self,

@@ -4,17 +4,19 @@
 
 use muster_engine::TenantIndex;
 
+use super::access::{changed_tags, tags_property};
 use crate::command::{Command, Refusal};
 use crate::fault::{FaultKind, Faults};
 use crate::id::{ALL_DEVICES, ALL_USERS, DEFENDER, ObjectId};
 use crate::object::{
-    ASSIGNMENTS, CompliancePolicy, FilterPlatform, Group, Key, Object, RoleAssignment,
+    ASSIGNMENTS, CompliancePolicy, FilterPlatform, Group, Key, Object, RoleAssignment, ScopeTag,
 };
 use crate::state::ControlPlane;
 
 /// The objects of a tenant, and the faults found so far.
 struct References<'a> {
     plane: &'a ControlPlane,
+    command: &'a Command,
     tenant: TenantIndex,
     faults: Faults,
 }
@@ -29,6 +31,7 @@ impl ControlPlane {
     ) -> Result<(), Refusal> {
         let mut references = References {
             plane: self,
+            command,
             tenant: command.tenant,
             faults: Faults::default(),
         };
@@ -43,6 +46,7 @@ impl ControlPlane {
             }
             (Object::RoleAssignment(after), _) => references.check_role(None, after),
             (Object::Group(after), _) => references.check_group(command.change.key(), after),
+            (Object::ScopeTag(after), before) => references.check_tagged(before, after),
             _ => (),
         }
         if references.faults.is_empty() {
@@ -54,18 +58,42 @@ impl ControlPlane {
 }
 
 impl References<'_> {
+    /// Tags are given and taken by whoever has them. One of others is for the sender as one that does not exist.
     fn check_tags(&mut self, before: Option<&Object>, after: &Object) {
-        let name = match after {
-            Object::Filter(_) => "roleScopeTags",
-            Object::RoleAssignment(_) => "roleScopeTags@odata.bind",
-            _ => "roleScopeTagIds",
+        let Some(name) = tags_property(self.command.change.key()) else {
+            return;
         };
-        for tag in after.scope_tags() {
-            let had = before.is_some_and(|before| before.scope_tags().any(|had| had == tag));
-            if !had && self.plane.object(self.tenant, Key::ScopeTag(tag)).is_none() {
-                self.fault(name, format!("scope tags of the tenant, without {tag}"));
+        let own = self.command.rights.tags(self.command.action());
+        for tag in changed_tags(before, after) {
+            let is_added = after.scope_tags().any(|has| has == tag);
+            let exists = self.plane.object(self.tenant, Key::ScopeTag(tag)).is_some();
+            let whose = if own.is_all() { "tenant" } else { "caller" };
+            if is_added && !(exists && own.has(tag)) {
+                let allowed = format!("scope tags of the {whose}, without {tag}");
+                self.fault(name, allowed);
+            } else if !is_added && !own.has(tag) {
+                let allowed = format!("a list with {tag}, which the caller cannot take away");
+                self.fault(name, allowed);
             }
         }
+    }
+
+    /// A scope tag is assigned to groups that exist.
+    fn check_tagged(&mut self, before: Option<&Object>, tag: &ScopeTag) {
+        let had: Vec<_> = match before {
+            Some(Object::ScopeTag(before)) => before.groups().collect(),
+            _ => Vec::new(),
+        };
+        for group in tag.groups().filter(|group| !had.contains(group)) {
+            self.check_target(ASSIGNMENTS, group);
+        }
+    }
+
+    /// Whether the sender may refer to an object: one that it must not know does not exist for it.
+    fn finds(&self, key: Key) -> Option<Object> {
+        let (found, _) = self.plane.object(self.tenant, key)?;
+        let tags = self.command.rights.tags(self.command.action());
+        (key.is_built_in() || tags.has_any(found.scope_tags())).then_some(found)
     }
 
     fn check_policy(&mut self, before: Option<&CompliancePolicy>, policy: &CompliancePolicy) {
@@ -80,9 +108,9 @@ impl References<'_> {
         };
         let platform = FilterPlatform::of(policy.subclass);
         for filter in policy.assignments.filters().filter(|filter| !had(filter)) {
-            let found = self.plane.object(self.tenant, Key::Filter(filter));
+            let found = self.finds(Key::Filter(filter));
             let is_of_platform = |found: &Object| matches!(found, Object::Filter(found) if found.properties.platform == platform);
-            if !found.is_some_and(|(found, _)| is_of_platform(&found)) {
+            if !found.is_some_and(|found| is_of_platform(&found)) {
                 let platform = platform.name();
                 self.fault(
                     ASSIGNMENTS,
@@ -123,7 +151,7 @@ impl References<'_> {
         let definition = assignment.definition;
         let had = before.is_some_and(|before| before.definition == definition);
         let key = Key::RoleDefinition(definition);
-        if !had && self.plane.object(self.tenant, key).is_none() {
+        if !had && self.finds(key).is_none() {
             let allowed = format!("role definitions of the tenant, without {definition}");
             self.fault("roleDefinition@odata.bind", allowed);
         }

@@ -5,6 +5,7 @@
 //! and with a filter are not evaluated yet: only a lenient command stores them, and they reach no device.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::{Value as Json, json};
 
@@ -202,8 +203,8 @@ impl Assignments {
         json!({ "type": "array", "items": document_schema(assignment, &[TARGET]), "maxItems": ASSIGNMENTS_MAX })
     }
 
-    /// The assignments, as Graph shows them for a policy with this id.
-    pub(super) fn show(&self, policy: ObjectId) -> Json {
+    /// The assignments, as Graph shows them for an object with this id.
+    pub(super) fn show(&self, of: impl fmt::Display) -> Json {
         let rows = self.list().map(|(target, filtered)| {
             let (name, id, member) = match target {
                 Target::AllDevices => (ALL_DEVICES_TARGET, ALL_DEVICES.to_string(), None),
@@ -224,7 +225,7 @@ impl Assignments {
             if let Some(member) = member {
                 shown[member] = id.as_str().into();
             }
-            json!({ "id": format!("{policy}_{id}"), TARGET: shown })
+            json!({ "id": format!("{of}_{id}"), TARGET: shown })
         });
         rows.collect()
     }

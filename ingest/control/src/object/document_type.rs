@@ -12,8 +12,8 @@ use super::user::COMPUTED_OF_USER;
 use super::writing::{COMPUTED, COMPUTED_OF_FILTER};
 use super::{
     COMPUTED_OF_DEVICE, Connector, DeviceProperties, FilterProperties, GroupIds, GroupProperties,
-    PolicyProperties, RoleAssignmentProperties, RoleDefinition, ScopeTag, Subclass, TenantSettings,
-    User,
+    PolicyProperties, RoleAssignmentProperties, RoleDefinition, ScopeTagProperties, Subclass,
+    TenantSettings, User,
 };
 use crate::document::{ID_PATTERN, Properties, TYPE, document_schema, full_type, url_schema};
 use crate::limits::{MEMBERS_PER_COMMAND_MAX, TAGS_OF_OBJECT_MAX};
@@ -82,7 +82,7 @@ impl DocumentType {
             Self::Device => DeviceProperties::json_schemas(),
             Self::User => User::json_schemas(),
             Self::Filter => FilterProperties::json_schemas(),
-            Self::ScopeTag => ScopeTag::json_schemas(),
+            Self::ScopeTag => ScopeTagProperties::json_schemas(),
             Self::RoleDefinition => RoleDefinition::json_schemas(),
             Self::RoleAssignment => RoleAssignmentProperties::json_schemas(),
         }

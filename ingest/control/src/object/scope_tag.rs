@@ -1,7 +1,7 @@
 //! A scope tag (`roleScopeTag`), and the tags that an object has: operators see an object if they share a tag with it.
 //!
-//! The id of a tag is a small number, assigned in order and never reused. Tag 0, the default, is built in. Who sees what
-//! is not decided here.
+//! The id of a tag is a small number, assigned in order and never reused. Tag 0, the default, is built in. A tag is
+//! assigned to groups, whose devices have it. Who sees what is decided in `authorization.rs`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,8 +9,11 @@ use std::str::FromStr;
 
 use serde_json::{Value as Json, json};
 
+use super::assignments::{ASSIGNMENTS, Assignments, Target};
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::document::{Document, Properties, properties};
+use crate::fault::FaultKind;
+use crate::id::ObjectId;
 use crate::limits::TAGS_OF_OBJECT_MAX;
 use crate::value::{Description, DisplayName, Value};
 
@@ -133,8 +136,8 @@ impl Stored for ScopeTags {
 }
 
 properties! {
-    /// A scope tag.
-    ScopeTag {
+    /// What operators set on a scope tag.
+    ScopeTagProperties {
         /// Its name.
         display_name: DisplayName = "displayName", DisplayName::new("unnamed").expect("its length is allowed");
         /// Its description.
@@ -142,29 +145,94 @@ properties! {
     }
 }
 
+/// A scope tag.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScopeTag {
+    /// What operators set on it.
+    pub properties: ScopeTagProperties,
+    /// The groups whose devices have it.
+    pub(super) assignments: Assignments,
+}
+
 impl ScopeTag {
     /// The built-in tag.
     pub(crate) fn built_in() -> Self {
         Self {
-            display_name: DisplayName::new("Default").expect("its length is allowed"),
-            description: Description::default(),
+            properties: ScopeTagProperties {
+                display_name: DisplayName::new("Default").expect("its length is allowed"),
+                description: Description::default(),
+            },
+            assignments: Assignments::default(),
         }
+    }
+
+    /// The groups whose devices have it.
+    pub fn groups(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.assignments.groups()
+    }
+
+    /// Its assignments, as Graph shows them for the tag with this id.
+    #[must_use]
+    pub fn assignments_document(&self, id: ScopeTagId) -> Json {
+        self.assignments.show(id)
+    }
+
+    /// The tag with the assignments of a document, which may be to groups only.
+    pub(super) fn assigned(&self, document: &mut Document<'_>) -> Option<Self> {
+        if document.raw(ASSIGNMENTS).is_none() {
+            document.fault(FaultKind::Missing, ASSIGNMENTS, "a list of assignments");
+        }
+        let assignments = Assignments::read(&self.assignments, document)?;
+        let is_group = |target: (&Target, _)| matches!(target, (Target::Included(_), None));
+        if !assignments.list().all(is_group) {
+            let allowed = "groups that are included, without filters";
+            document.fault(FaultKind::Invalid, ASSIGNMENTS, allowed);
+        }
+        Some(Self {
+            properties: self.properties.clone(),
+            assignments,
+        })
     }
 
     /// The tag with the properties of a document, or a new one.
     pub(super) fn written(base: Option<&Self>, keeps: bool, document: &mut Document<'_>) -> Self {
-        match base {
-            Some(base) if keeps => Self::read(base, document),
+        let properties = match base {
+            Some(base) if keeps => ScopeTagProperties::read(&base.properties, document),
             _ => {
                 document.require::<DisplayName>("displayName");
-                Self::read(&Self::default(), document)
+                ScopeTagProperties::read(&ScopeTagProperties::default(), document)
             }
+        };
+        Self {
+            properties,
+            assignments: base
+                .map(|base| base.assignments.clone())
+                .unwrap_or_default(),
         }
     }
 
     pub(super) fn show_with(&self, is_built_in: bool, into: &mut Properties) {
-        self.show(into);
+        self.properties.show(into);
         into.insert("isBuiltIn".to_owned(), is_built_in.into());
+    }
+
+    /// Adds what [`ScopeTag::show_with`] does not.
+    pub(super) fn show_separate(&self, id: &str, into: &mut Properties) {
+        into.insert(ASSIGNMENTS.to_owned(), self.assignments.show(id));
+    }
+}
+
+impl Stored for ScopeTag {
+    fn put(&self, into: &mut Vec<u8>) {
+        self.properties.put(into);
+        self.assignments.put(into);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
+        Ok(Self {
+            properties: Stored::take(from)?,
+            assignments: Stored::take(from)?,
+        })
     }
 }
 

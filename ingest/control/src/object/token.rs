@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::document::Properties;
-use crate::id::ObjectId;
+use crate::id::{NO_OBJECT, ObjectId};
 use crate::value::{DisplayName, Value};
 
 /// The SHA-256 of the secret of a token.
@@ -37,8 +37,8 @@ pub struct Token {
     pub display_name: DisplayName,
     /// The SHA-256 of its secret.
     pub hash: SecretHash,
-    /// The role definition that says what its holder may do.
-    pub role: ObjectId,
+    /// The role definition that says what its holder may do in the whole tenant; `None` if only role assignments do.
+    pub role: Option<ObjectId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it is refused.
@@ -55,7 +55,10 @@ impl Token {
     /// Adds what operators see, without the hash and without the times, which the API formats.
     pub(super) fn show(&self, into: &mut Properties) {
         into.insert("displayName".to_owned(), self.display_name.show());
-        into.insert("roleDefinitionId".to_owned(), json!(self.role.to_string()));
+        into.insert(
+            "roleDefinitionId".to_owned(),
+            json!(self.role.map(|role| role.to_string())),
+        );
     }
 }
 
@@ -63,7 +66,8 @@ impl Stored for Token {
     fn put(&self, into: &mut Vec<u8>) {
         self.display_name.put(into);
         into.extend_from_slice(&self.hash.0);
-        self.role.put(into);
+        // No object has the id zero.
+        self.role.unwrap_or(NO_OBJECT).put(into);
         self.created_at.put(into);
         self.expires_at.put(into);
     }
@@ -72,7 +76,7 @@ impl Stored for Token {
         Ok(Self {
             display_name: Stored::take(from)?,
             hash: SecretHash(from.array()?),
-            role: Stored::take(from)?,
+            role: Some(ObjectId::take(from)?).filter(|role| *role != NO_OBJECT),
             created_at: Stored::take(from)?,
             expires_at: Stored::take(from)?,
         })

@@ -187,6 +187,15 @@ impl Key {
     }
 }
 
+impl ScopeTag {
+    /// The tag with the assignments of a document.
+    pub(crate) fn with(&self, properties: &Properties) -> Result<Self, Faults> {
+        let mut document = Document::new(properties, &[], Handling::Strict);
+        let tag = self.assigned(&mut document);
+        finished(tag, document)
+    }
+}
+
 impl CompliancePolicy {
     /// The policy with another part, which a document has.
     pub(crate) fn with(

@@ -105,7 +105,7 @@ impl ControlPlane {
                     assignments.find(|(_, assignment, _)| assignment.definition == definition);
                 let assignment = assignment.map(|(id, ..)| Key::RoleAssignment(id));
                 let mut tokens = self.tokens(tenant);
-                let token = tokens.find(|(_, token, _)| token.role == definition);
+                let token = tokens.find(|(_, token, _)| token.role == Some(definition));
                 assignment.or(token.map(|(id, ..)| Key::Token(id)))
             }
             Key::ScopeTag(tag) => {

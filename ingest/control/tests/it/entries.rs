@@ -150,7 +150,7 @@ fn the_bytes_of_objects_of_access_never_change() {
     let default = "01 00000000";
     let golden = [
         head(2) + &format!("07 {filter} 00 {time} {time} 0100 4c 0000 06 1400 {rule} {default} 00"),
-        head(3) + "08 01000000 00 0100 41 0000",
+        head(3) + "08 01000000 00 0100 41 0000 00",
         head(4) + &format!("09 {role} 00 0100 42 0000 0100 1b00 {action} 0000 {default}"),
         head(5) + &format!("03 {ring} 00 {time} 0600 52696e672031 0000 0400 72696e67 00 0000 00"),
         head(6) + &format!("0a {assignment} 00 0100 43 0000 01 {ring} 00 00 {role} 01 01000000"),

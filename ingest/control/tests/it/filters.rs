@@ -115,7 +115,7 @@ fn a_filter_in_use_is_not_deleted() {
     carry_out(&mut plane, &lenient).unwrap();
     let delete = command(Change::Delete { key });
     let refusal = plane.decide(&delete).unwrap_err();
-    assert_eq!(refusal, Refusal::InUse { key, by });
+    assert_eq!(refusal, Refusal::InUse { key, by: Some(by) });
     let expected = format!(
         "this deviceAndAppManagementAssignmentFilter is used by the deviceCompliancePolicy {}",
         id(2)

@@ -99,7 +99,7 @@ fn a_tag_in_use_is_not_deleted_and_one_that_does_not_exist_is_not_given() {
         refused(&plane, delete.clone()),
         Refusal::InUse {
             key: TAG,
-            by: policy
+            by: Some(policy)
         }
     );
     let unknown = json!({ "roleScopeTagIds": ["1", "7"] });
@@ -216,7 +216,10 @@ fn an_assignment_refers_to_what_exists() {
     for used in [TAG, definition] {
         assert_eq!(
             refused(&plane, Change::Delete { key: used }),
-            Refusal::InUse { key: used, by: key }
+            Refusal::InUse {
+                key: used,
+                by: Some(key)
+            }
         );
     }
     let built_in = Key::RoleDefinition(BuiltInRole::HelpDeskOperator.id());

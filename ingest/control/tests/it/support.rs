@@ -2,7 +2,7 @@
 
 use muster_control::{
     Actor, Change, Command, ControlPlane, DisplayName, Entry, Handling, Key, ObjectId,
-    Precondition, Properties, Refusal,
+    Precondition, Properties, Refusal, Rights,
 };
 use muster_engine::{TenantIndex, Timestamp};
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ pub(crate) fn command(change: Change) -> Command {
         at: Timestamp::from_seconds(1_767_225_600),
         tenant: TENANT,
         expected: Precondition::Nothing,
+        rights: Rights::local(),
         handling: Handling::Strict,
         change,
     }

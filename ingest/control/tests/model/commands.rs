@@ -2,8 +2,8 @@
 
 use muster_control::{
     ALL_DEVICES, Access, AccessRecord, AccessText, Actor, BuiltInRole, Change, Command, DEFENDER,
-    DeviceAction, DisplayName, ETag, Handling, Key, ObjectId, Precondition, Properties, ScopeTagId,
-    SecretHash, Token,
+    DeviceAction, DisplayName, ETag, Handling, Key, ObjectId, Precondition, Properties, Rights,
+    ScopeTagId, SecretHash, Token,
 };
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -28,6 +28,7 @@ pub(crate) fn creation(name: &str) -> Command {
         at: Timestamp::from_millis(0),
         tenant: TENANTS[0],
         expected: Precondition::Nothing,
+        rights: Rights::local(),
         handling: Handling::Strict,
         change: Change::Create {
             key: Key::Tenant,
@@ -81,6 +82,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         at: Timestamp::from_millis(at),
         tenant,
         expected,
+        rights: Rights::local(),
         handling,
         change,
     })
@@ -170,11 +172,11 @@ fn token(secret: u8) -> Token {
     Token {
         display_name: DisplayName::new("script").unwrap(),
         hash: SecretHash::from_bytes([secret; 32]),
-        // A built-in role, or one that may not exist.
-        role: if secret == 3 {
-            id(1)
-        } else {
-            BuiltInRole::ReadOnlyOperator.id()
+        // None, one that may not exist, or a built-in one.
+        role: match secret {
+            2 => None,
+            3 => Some(id(1)),
+            _ => Some(BuiltInRole::ReadOnlyOperator.id()),
         },
         created_at: Timestamp::from_millis(secret.into()),
         expires_at: Timestamp::from_millis(1_000),

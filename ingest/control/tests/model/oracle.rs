@@ -49,6 +49,9 @@ impl Outcome {
             Err(Refusal::Unchanged) => Self::Unchanged,
             Err(Refusal::Unchangeable { .. }) => Self::Unchangeable,
             Err(Refusal::InUse { .. }) => Self::InUse,
+            Err(Refusal::Forbidden { .. } | Refusal::UnknownMembers(_)) => {
+                panic!("programs on the machine may do everything")
+            }
         }
     }
 }
@@ -710,6 +713,9 @@ impl Oracle {
             Change::Device { .. } | Change::Issue { .. } | Change::Access(_) => {
                 unreachable!("handled above")
             }
+            Change::AssignTag { .. }
+            | Change::AddPrincipal { .. }
+            | Change::RemovePrincipal { .. } => unreachable!("no command of this model"),
             Change::Create { properties, .. } | Change::Replace { properties, .. } => {
                 merged(command, current.as_ref(), false, properties)
             }
@@ -942,9 +948,12 @@ impl Oracle {
         if is_stale(command.expected, None) {
             return Outcome::Stale(None);
         }
-        let role = Key::RoleDefinition(token.role);
-        let is_built_in = token.role == BuiltInRole::ReadOnlyOperator.id();
-        if !is_built_in && self.row(command.tenant, role).is_none() {
+        if let Some(role) = token.role
+            && role != BuiltInRole::ReadOnlyOperator.id()
+            && self
+                .row(command.tenant, Key::RoleDefinition(role))
+                .is_none()
+        {
             return Outcome::Unknown;
         }
         if self.rows.iter().any(is_taken) {
@@ -952,7 +961,8 @@ impl Oracle {
         }
         let mut document = initial(key);
         document.insert("displayName".into(), token.display_name.as_str().into());
-        document.insert("roleDefinitionId".into(), token.role.to_string().into());
+        let role = json!(token.role.map(|role| role.to_string()));
+        document.insert("roleDefinitionId".into(), role);
         let revision = self.changes.len() as u32 + 1;
         let outcome = self.write(command.tenant, key, document, revision);
         self.rows.last_mut().unwrap().secret = secret;

@@ -203,6 +203,7 @@ impl Shard {
             tenant: before.tenant,
             before: Some(before.facets),
             after: Some(facets),
+            profile: stored.profile(),
         });
     }
 
@@ -215,6 +216,7 @@ impl Shard {
             tenant: record.tenant,
             before: None,
             after: Some(record.facets),
+            profile: record.profile(),
         });
     }
 
@@ -232,6 +234,7 @@ impl Shard {
             tenant: record.tenant,
             before: Some(record.facets),
             after: None,
+            profile: record.profile(),
         });
     }
 

@@ -111,6 +111,7 @@ impl Shard {
                         tenant,
                         before: Some(facets),
                         after: Some(facets),
+                        profile,
                     });
                 }
                 accepted(slot)

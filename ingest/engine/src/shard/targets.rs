@@ -9,7 +9,7 @@
 use muster_wire::DeviceId;
 
 use super::Shard;
-use crate::effects::Effects;
+use crate::effects::{Effects, ProfileDefinition, Transition};
 use crate::ids::{ProfileId, SlotIndex, TargetId, TenantIndex};
 
 impl Shard {
@@ -30,13 +30,13 @@ impl Shard {
             }
             return false;
         };
-        let before = effects.transitions.len();
+        let before = self.devices.get(slot).facets;
         if self.change_profile(slot, targets, effects).is_some() {
             effects
                 .targeted
                 .push((slot, self.devices.get(slot).profile()));
         }
-        effects.transitions.len() != before
+        self.devices.get(slot).facets != before
     }
 
     /// Number of sets of targets that are in use.
@@ -94,6 +94,11 @@ impl Shard {
         let (profile, is_new) = self.profiles.number(record.tenant, targets);
         if is_new && let Some(set) = self.profiles.get(profile) {
             effects.journal.profile(profile, set.tenant, targets);
+            effects.profiles.push(ProfileDefinition {
+                profile,
+                tenant: set.tenant,
+                targets: targets.into(),
+            });
             self.policies.define(profile, set);
         }
         if profile == record.profile() {
@@ -103,6 +108,7 @@ impl Shard {
         self.profiles.leave(record.profile());
         record.set_profile(profile);
         self.write(slot, record);
+        let moved = effects.transitions.len();
         let policies = self.policies.clone();
         if let Some(policy) = policies.at(&record, slot) {
             if record.removed() {
@@ -110,6 +116,17 @@ impl Shard {
             } else {
                 self.reevaluate(slot, policy, self.time.of(slot), effects);
             }
+        }
+        if effects.transitions.len() == moved && !record.removed() {
+            // It stays in its cell, and whoever reads the devices of some groups learns of it.
+            effects.transitions.push(Transition {
+                slot,
+                device_id: record.device_id,
+                tenant: record.tenant,
+                before: Some(record.facets),
+                after: Some(record.facets),
+                profile,
+            });
         }
         Some(profile)
     }

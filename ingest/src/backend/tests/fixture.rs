@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
-use muster_control::{Actor, Change, Command, ControlPlane, Handling, Key, Precondition};
+use muster_control::{Actor, Change, Command, ControlPlane, Handling, Key, Precondition, Rights};
 use muster_engine::{
-    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardId,
-    ShardMap, SlotIndex, TenantIndex, TenantPolicy, Threshold, Timestamp, Transition,
+    ColdRecord, DeviceRecord, Facets, PolicySet, ProfileId, Revision, Sequence, SequenceReset,
+    ShardId, ShardMap, SlotIndex, TenantIndex, TenantPolicy, Threshold, Timestamp, Transition,
 };
 use muster_store::{Store, StoreConfig};
 use muster_wire::DeviceId;
@@ -254,6 +254,7 @@ fn create_tenant(store: &Store, name: &str) {
         at: Timestamp::from_seconds(1_767_225_600),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
+        rights: Rights::local(),
         handling: Handling::Strict,
         change: Change::Create {
             key: Key::Tenant,
@@ -300,9 +301,10 @@ fn view() -> View {
                 tenant,
                 before: None,
                 after: Some(facets),
+                profile: ProfileId::default(),
             });
         let transitions: Vec<_> = transitions.collect();
-        view.apply(ShardId(shard), &transitions, Timestamp::default());
+        view.apply(ShardId(shard), &transitions, &[], Timestamp::default());
     }
     view
 }

@@ -31,7 +31,7 @@ async fn a_scan_gives_pages_of_positions_and_rows_their_devices_in_that_order() 
     loop {
         let matches: Matches = Box::new(|_| true);
         let page = backend
-            .scan(TenantIndex(0), from, 4, matches)
+            .scan(TenantIndex(0), None, from, 4, matches)
             .await
             .unwrap();
         let Some(last) = page.last() else { break };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crossbeam::channel::bounded;
-use muster_engine::{Facets, Outcome, SlotIndex, TenantIndex, Timestamp, Transition};
+use muster_engine::{Facets, Outcome, ProfileId, SlotIndex, TenantIndex, Timestamp, Transition};
 use muster_store::{ClockRecord, CommitPart};
 use muster_wire::DeviceId;
 
@@ -74,6 +74,7 @@ fn new_device(number: u8) -> Transition {
         tenant: TENANT,
         before: None,
         after: Some(Facets::default().word()),
+        profile: ProfileId::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use muster_control::{
     Access, AccessRecord, AccessText, Actor, Change, Command, ControlPlane, DeviceAction,
-    DisplayName, Export, Handling, Key, ObjectId, Precondition, Properties, ScopeTagId,
+    DisplayName, Export, Handling, Key, ObjectId, Precondition, Properties, Rights, ScopeTagId,
 };
 use muster_engine::{SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -78,6 +78,7 @@ pub(super) fn control_entries() -> Vec<Vec<u8>> {
         at: Timestamp::from_seconds(1),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
+        rights: Rights::local(),
         handling: Handling::Strict,
         change,
     };

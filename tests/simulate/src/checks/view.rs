@@ -54,7 +54,7 @@ pub(super) fn view_matches_memory(server: &Server) -> Result<(), Violation> {
         let all = |_| true;
         let listed = server
             .view
-            .scan(tenant, Position::default(), usize::MAX, all);
+            .scan(tenant, None, Position::default(), usize::MAX, all);
         if listed != expected {
             let detail = format!("{tenant:?} has {expected:?}, a scan lists {listed:?}");
             return Err(Violation::new(CHECK, detail));

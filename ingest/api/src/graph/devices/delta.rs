@@ -2,14 +2,16 @@
 //!
 //! The first round pages through all devices, and its last page has a link with the position in the feed at which the
 //! round began: what changed meanwhile is in the next round. The feed is bounded; a link that it no longer reaches is
-//! answered with 410 and where to start again.
+//! answered with 410 and where to start again. So is one of a principal that sees only the devices of some groups, once
+//! these groups have changed: the feed does not tell which devices came into sight or went out of it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::extract::RawQuery;
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::response::{IntoResponse, Response};
-use muster_control::Action;
+use muster_control::{Action, ControlPlane, Key, Sight};
 use muster_wire::DeviceId;
 use serde_json::{Value, json};
 
@@ -40,6 +42,7 @@ impl At {
         }
     }
 
+    /// Reads [`At::payload`].
     fn read(payload: &[u8]) -> Option<Self> {
         let (number, rest) = payload.split_first_chunk()?;
         let number = u64::from_le_bytes(*number);
@@ -56,6 +59,11 @@ impl At {
 /// What a round needs of its request.
 struct Round<'a> {
     call: &'a Call,
+    control: Arc<ControlPlane>,
+    /// The devices that exist for the principal.
+    sight: Option<Sight>,
+    /// Differs if they may differ.
+    stamp: [u8; 16],
     options: &'a Options,
     query: Query<'a>,
     select: Select,
@@ -74,17 +82,18 @@ impl Round<'_> {
     fn link(&self, name: &str, at: &At) -> Result<String, GraphError> {
         let expires = self.now + LINK_SECONDS;
         let tokens = &self.call.api.tokens;
-        let token = tokens.seal(&self.scope(), expires, &at.payload())?;
+        let payload = [&self.stamp[..], &at.payload()].concat();
+        let token = tokens.seal(&self.scope(), expires, &payload)?;
         let query = self.options.continued(name, &token);
         Ok(format!("{}?{query}", self.call.url()))
     }
 
-    /// Where the request is.
-    fn at(&self) -> Result<At, GraphError> {
+    /// Where the request is; `None` if its link is of other devices.
+    fn at(&self) -> Result<Option<At>, GraphError> {
         let head = self.call.api.backend.changes_head(self.call.tenant());
         let latest = self.options.deltatoken.as_deref();
         if latest.is_some_and(|token| token.eq_ignore_ascii_case("latest")) {
-            return Ok(At::Changes(head));
+            return Ok(Some(At::Changes(head)));
         }
         let token = self
             .options
@@ -93,10 +102,12 @@ impl Round<'_> {
             .or(self.options.deltatoken.as_ref());
         let Some(token) = token else {
             let from = Position::default();
-            return Ok(At::State { head, from });
+            return Ok(Some(At::State { head, from }));
         };
         let payload = self.call.api.tokens.open(&self.scope(), self.now, token)?;
-        At::read(&payload).ok_or_else(|| TokenError::Invalid.into())
+        let (stamp, at) = payload.split_first_chunk().ok_or(TokenError::Invalid)?;
+        let at = At::read(at).ok_or(TokenError::Invalid)?;
+        Ok((*stamp == self.stamp).then_some(at))
     }
 
     async fn state(&self, head: u64, from: Position) -> Result<Response, GraphError> {
@@ -131,7 +142,7 @@ impl Round<'_> {
         let ids: Vec<_> = ids.into_iter().collect();
         let devices = backend.devices_by_id(tenant, ids.clone()).await?;
         let mut page = Vec::with_capacity(ids.len());
-        for id in ids {
+        for id in ids.into_iter().filter(|id| self.sees(id)) {
             let found = devices.iter().find(|device| device.record.device_id == id);
             page.push(match found.filter(|device| !device.record.removed()) {
                 Some(device) if self.query.has(device) => {
@@ -160,7 +171,15 @@ impl Round<'_> {
         Ok(answer(self.call, CONTEXT, page, None, next, delta))
     }
 
-    /// The feed no longer reaches the link.
+    /// Whether a device exists for the principal, or did before it was removed.
+    fn sees(&self, id: &DeviceId) -> bool {
+        let Some(sight) = &self.sight else {
+            return true;
+        };
+        sight.has(&self.control.targets_of(self.call.tenant(), id))
+    }
+
+    /// The feed no longer reaches the link, or is of other devices.
     fn too_old(&self) -> Result<Response, GraphError> {
         let message = "The changes since this link are no longer known: start with a fresh round.";
         let mut response = GraphError::gone(message).into_response();
@@ -169,6 +188,20 @@ impl Round<'_> {
         }
         Ok(response)
     }
+}
+
+/// What decides about the devices that exist for the principal: its scope tags, and the groups that have any, with the
+/// ETags that their members change. All zero if all devices do.
+fn stamp(call: &Call, control: &ControlPlane, sight: Option<&Sight>) -> [u8; 16] {
+    let Some(sight) = sight else {
+        return [0; 16];
+    };
+    let groups = control.tagged_groups(call.tenant()).map(|(group, tags)| {
+        let found = control.object(call.tenant(), Key::Group(group));
+        (group, tags, found.map(|(_, etag)| etag.to_string()))
+    });
+    let groups: Vec<_> = groups.collect();
+    Options::default().hash(&format!("{sight:?} {groups:?}"))
 }
 
 /// A device that the query no longer has: it was deleted, or it has changed and does not meet the conditions.
@@ -188,15 +221,25 @@ pub(in crate::graph) async fn delta(
             "A delta query does not support $orderby.",
         ));
     }
+    let control = call.control();
+    let sight = call.sight(&control, &[Action::ReadDevices]);
     let round = Round {
         call: &call,
-        query: Query::new(&call, conditions(&options, &SCHEMA)?),
+        query: Query::new(
+            &call,
+            conditions(&options, &SCHEMA)?,
+            &[Action::ReadDevices],
+        ),
+        stamp: stamp(&call, &control, sight.as_ref()),
+        control,
+        sight,
         select: Select::new(&options.select, &SCHEMA)?,
         now: call.api.backend.clock().time.as_millis() / 1_000,
         options: &options,
     };
     match round.at()? {
-        At::State { head, from } => round.state(head, from).await,
-        At::Changes(position) => round.changes(position).await,
+        Some(At::State { head, from }) => round.state(head, from).await,
+        Some(At::Changes(position)) => round.changes(position).await,
+        None => round.too_old(),
     }
 }

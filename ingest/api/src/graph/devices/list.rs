@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use axum::response::Response;
-use muster_control::ControlPlane;
+use muster_control::{Action, ControlPlane, Sight};
 use muster_engine::{FacetWord, Facets, ShardId, SlotIndex};
 
 use super::row::{FacetRow, Formatted, ManagedDevices, Projection, SCHEMA};
@@ -41,22 +41,37 @@ pub(in crate::graph) struct Query<'a, P = ManagedDevices> {
     filter: Option<Filter>,
     /// The objects, of one moment for the whole query.
     control: Arc<ControlPlane>,
+    /// The devices that exist for the principal.
+    sight: Option<Sight>,
     test: Option<FacetTest>,
 }
 
 impl<'a> Query<'a> {
-    pub(in crate::graph) fn new(call: &'a Call, filter: Option<Filter>) -> Self {
-        Self::of(ManagedDevices, call, filter)
+    /// A query of a principal that carries out these actions.
+    pub(in crate::graph) fn new(
+        call: &'a Call,
+        filter: Option<Filter>,
+        actions: &[Action],
+    ) -> Self {
+        Self::of(ManagedDevices, call, filter, actions)
     }
 }
 
 impl<'a, P: Projection> Query<'a, P> {
-    pub(in crate::graph) fn of(projection: P, call: &'a Call, filter: Option<Filter>) -> Self {
+    /// A query of a principal that carries out these actions.
+    pub(in crate::graph) fn of(
+        projection: P,
+        call: &'a Call,
+        filter: Option<Filter>,
+        actions: &[Action],
+    ) -> Self {
+        let control = call.control();
         Self {
             call,
             projection,
             filter,
-            control: call.control(),
+            sight: call.sight(&control, actions),
+            control,
             test: None,
         }
     }
@@ -85,6 +100,12 @@ impl<'a, P: Projection> Query<'a, P> {
         })
     }
 
+    /// Whether names and dates can say which devices come first. They are those of the whole tenant, so for a principal
+    /// that does not see all of it they cannot.
+    fn is_ordered(&self) -> bool {
+        P::IS_OF_DEVICES && self.sight.is_none()
+    }
+
     /// Whether facets alone decide the whole filter.
     pub(in crate::graph) fn is_of_facets(&self) -> bool {
         let properties = self.projection.facet_properties();
@@ -99,18 +120,22 @@ impl<'a, P: Projection> Query<'a, P> {
         limit: usize,
     ) -> Result<(Vec<Found>, Option<Position>), GraphError> {
         let (backend, tenant) = (&self.call.api.backend, self.call.tenant());
-        let positions = backend.scan(tenant, from, limit, self.matches()).await?;
+        let scan = backend.scan(tenant, self.sight.clone(), from, limit, self.matches());
+        let positions = scan.await?;
         let next = positions.last().map(|last| last.next());
         let next = next.filter(|_| positions.len() == limit);
         let mut found = backend.rows(tenant, positions).await?;
+        // A device may have changed its groups since the scan.
         found.retain(|(_, device)| self.has(device));
         Ok((found, next))
     }
 
-    /// Whether a device meets every condition.
+    /// Whether a device exists for the principal and meets every condition.
     pub(in crate::graph) fn has(&self, device: &Device) -> bool {
+        let sight = self.sight.as_ref();
         let test = self.test.as_ref();
-        test.is_none_or(|test| test(&device.facets))
+        sight.is_none_or(|sight| sight.has(&device.targets))
+            && test.is_none_or(|test| test(&device.facets))
             && self.filter.as_ref().is_none_or(|filter| {
                 let formatted = Formatted::of(device, &self.control);
                 filter.matches(&self.projection.row(device, &formatted))
@@ -121,7 +146,7 @@ impl<'a, P: Projection> Query<'a, P> {
     pub(in crate::graph) async fn count(&self) -> Result<u64, GraphError> {
         let matches = self.matches();
         if self.is_of_facets() {
-            let cells = self.call.api.backend.cells(Some(self.call.tenant()));
+            let cells = self.call.cells(self.sight.as_ref()).await?;
             let own = cells.iter().filter(|cell| matches(cell.facets.word()));
             return Ok(own.map(|cell| cell.count).sum());
         }
@@ -257,7 +282,7 @@ pub(in crate::graph) async fn list(
         (Some(of), Some(asked)) => Some(Filter::All(vec![of, asked])),
         (of, asked) => of.or(asked),
     };
-    let query = Query::new(call, filter);
+    let query = Query::new(call, filter, &[Action::ReadDevices]);
     let links = Links::new(call, &options, context);
     let payload = links.payload()?;
     let skip = payload.as_ref().map_or(options.skip, |_| 0);
@@ -333,6 +358,6 @@ pub(in crate::graph) async fn count(
     query: Option<&str>,
 ) -> Result<Response, GraphError> {
     let options = options(query)?;
-    let query = Query::new(call, conditions(&options, &SCHEMA)?);
+    let query = Query::new(call, conditions(&options, &SCHEMA)?, &[Action::ReadDevices]);
     Ok(plain_count(query.count().await?))
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::backend::Device;
 use crate::graph::user::user_id;
-use crate::odata::{Kind, Members, Property, Row, Schema, Value, ticks_from_seconds};
+use crate::odata::{Element, Kind, Members, Property, Row, Schema, Value, ticks_from_seconds};
 use crate::times::{self, NEVER};
 
 /// The type of a row.
@@ -97,6 +97,8 @@ pub(in crate::graph) struct Formatted {
     os_version: String,
     /// What operators have set on it; `None` if nothing.
     set: Option<DeviceProperties>,
+    /// Its scope tags, as a list.
+    tags: Json,
 }
 
 impl Formatted {
@@ -121,6 +123,10 @@ impl Formatted {
             set: match control.object(device.record.tenant, key) {
                 Some((Object::Device(set), _)) => Some(set),
                 _ => None,
+            },
+            tags: {
+                let tags = control.tags_of_targets(device.record.tenant, &device.targets);
+                tags.iter().map(ToString::to_string).collect()
             },
         }
     }
@@ -178,6 +184,8 @@ properties! {
     "physicalMemoryInBytes" Kind::Int, [] => |_| Value::Int(0);
     "managementCertificateExpirationDate" Kind::Date, [] => |_| Value::Date(NEVER_TICKS);
     "notes" Kind::Text, [filterable] => |row| row.set(|set| set.notes.as_str());
+    // A list: see `any`.
+    "roleScopeTagIds" Kind::Collection(&Kind::Text), [filterable] => |_| Value::Null;
 }
 
 /// The type of a managed device.
@@ -257,7 +265,11 @@ impl<'a> DeviceRow<'a> {
         let mut document = Map::with_capacity(PROPERTIES.len() + 1);
         document.insert("@odata.type".to_owned(), TYPE.into());
         for (property, value) in PROPERTIES.iter().zip(VALUES) {
-            document.insert(property.name.to_owned(), json(value(self), property.kind));
+            let value = match property.kind {
+                Kind::Collection(_) => self.more.tags.clone(),
+                kind => json(value(self), kind),
+            };
+            document.insert(property.name.to_owned(), value);
         }
         Json::Object(document)
     }
@@ -266,6 +278,15 @@ impl<'a> DeviceRow<'a> {
 impl Row for DeviceRow<'_> {
     fn value(&self, property: usize) -> Value<'_> {
         VALUES[property](self)
+    }
+
+    fn any(&self, property: usize, test: &mut dyn FnMut(&dyn Row) -> bool) -> bool {
+        let Kind::Collection(_) = PROPERTIES[property].kind else {
+            return false;
+        };
+        let tags = self.more.tags.as_array().into_iter().flatten();
+        tags.filter_map(Json::as_str)
+            .any(|tag| test(&Element(Value::Text(tag))))
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) enum WriteError {
 pub(super) async fn write(call: &Call, order: Order) -> Result<File, WriteError> {
     let read = |error: &dyn std::fmt::Display| WriteError::Read(error.to_string());
     let _permit = call.api.scan_permit().await.map_err(|error| read(&error))?;
-    let query = Query::new(call, None).with_test(Arc::new(order.columns.report.has));
+    let query = Query::new(call, None, &super::NEEDS).with_test(Arc::new(order.columns.report.has));
     let (pages, waiting) = channel(PAGES_WAITING);
     let control = call.control();
     let writing = spawn_blocking(move || order.write(&control, waiting));

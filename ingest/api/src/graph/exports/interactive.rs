@@ -174,7 +174,7 @@ async fn report(
     let sent = body::object(headers, body).await?;
     let asked = Asked::read(report, &sent)?;
     let has = std::sync::Arc::new(report.has);
-    let query = Query::of(report, call, asked.filter).with_test(has);
+    let query = Query::of(report, call, asked.filter, &super::NEEDS).with_test(has);
     let total = query.count().await?;
     let devices = match &asked.order {
         Some(order) => query.sorted(order, None, asked.skip, asked.rows).await?.0,

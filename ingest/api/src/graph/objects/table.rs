@@ -30,35 +30,35 @@ pub(super) fn operations_of(resource: &'static Resource) -> [Operation; 6] {
         delete(&call, resource, &id, &headers).await
     };
     let count = move |call: Call, RawQuery(query): RawQuery| async move {
-        call.require(resource.read)?;
+        call.require(resource.actions.read)?;
         let rows = rows(&call, resource);
         collection::count(query.as_deref(), schema, rows)
     };
     let at = |below: &str| format!("{path}{below}");
     let patched = operation::patch(at("/{id}"), "Change some properties", patch)
-        .needs(std::slice::from_ref(&resource.update))
+        .needs(std::slice::from_ref(&resource.actions.update))
         .takes(Sent::Changed(resource.types))
         .conditional()
         .etag();
     [
         operation::get(at(""), "List", list)
-            .needs(std::slice::from_ref(&resource.read))
+            .needs(std::slice::from_ref(&resource.actions.read))
             .options(LIST, schema)
             .expands(resource.expands)
             .answers(Content::Page(shown)),
         operation::post(at(""), "Create", create)
-            .needs(std::slice::from_ref(&resource.create))
+            .needs(std::slice::from_ref(&resource.actions.create))
             .takes(Sent::Created(resource.types))
             .creates(shown)
             .location()
             .creation()
             .etag(),
         operation::get(at("/$count"), "Count", count)
-            .needs(std::slice::from_ref(&resource.read))
+            .needs(std::slice::from_ref(&resource.actions.read))
             .options(COUNT, schema)
             .answers(Content::Number),
         operation::get(at("/{id}"), "Read", one)
-            .needs(std::slice::from_ref(&resource.read))
+            .needs(std::slice::from_ref(&resource.actions.read))
             .options(ENTITY, schema)
             .expands(resource.expands)
             .answers(Content::One(shown))
@@ -69,7 +69,7 @@ pub(super) fn operations_of(resource: &'static Resource) -> [Operation; 6] {
             patched
         },
         operation::delete(at("/{id}"), "Delete", delete)
-            .needs(std::slice::from_ref(&resource.delete))
+            .needs(std::slice::from_ref(&resource.actions.delete))
             .conditional(),
     ]
 }

@@ -6,14 +6,14 @@
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
-use muster_control::Action;
+use muster_control::{Action, Verb};
 use muster_engine::{Facets, decide, evaluate};
 use muster_wire::{Inventory, Owner};
 
 use super::cells::name;
 use super::facets::{COMPLIANCE, Facet, MANAGED_BY, ONBOARDING, PLATFORM, RISK, SENSOR, Tone};
 use super::layout::{Place, badge, freshness, icon, not_permitted, page, state, time};
-use super::session::Session;
+use super::session::{LIST, Session};
 use crate::backend::Device;
 use crate::graph::call::Call;
 use crate::graph::devices::find;
@@ -28,7 +28,11 @@ pub(super) async fn device(
     Path(id): Path<String>,
 ) -> Result<Response, GraphError> {
     session.require_list()?;
-    let mut device = find(&session.call, &id).await?;
+    let mut device = find(&session.call, Verb::Read, &id).await?;
+    let sight = session.call.sight(&session.call.control(), &LIST);
+    if sight.is_some_and(|sight| !sight.has(&device.targets)) {
+        return Err(GraphError::not_found("No device has this id."));
+    }
     let reasons = explain(&session.call, &mut device);
     let facets = &device.facets;
     let name = name(&device);

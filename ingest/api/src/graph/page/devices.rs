@@ -45,6 +45,7 @@ pub(super) async fn list(
     session.require_list()?;
     let selection = Selection::parse(query.as_deref().unwrap_or_default())?;
     let found = find(&session.call, &selection).await?;
+    let numbers = Numbers::of(&session).await?;
     let content = html! {
         (patterns())
         div .head {
@@ -52,7 +53,7 @@ pub(super) async fn list(
             div .status { (freshness(&session, false)) }
         }
         section #card-edr .card.summary aria-label="EDR onboarding status of all devices" {
-            @match &Numbers::of(&session).edr {
+            @match &numbers.edr {
                 Ok(card) => { (stack(card)) (legend(&card.lines)) }
                 Err(action) => (not_permitted(*action)),
             }

@@ -40,14 +40,14 @@ pub(super) async fn events(session: Session) -> Result<Response, GraphError> {
     })?;
     let (sender, body) = body(1);
     tokio::spawn(async move {
-        send(&session, &sender).await;
+        send(session, &sender).await;
         drop(permit);
     });
     Ok(([(CONTENT_TYPE, "text/event-stream")], body).into_response())
 }
 
 /// Sends what changes until the page is closed, the session ends, or it has lasted long enough.
-async fn send(session: &Session, sender: &Sender) {
+async fn send(mut session: Session, sender: &Sender) {
     let mut sent = Map::new();
     let mut ticks = interval(EVERY);
     let retry = Bytes::from(format!("retry: {RETRY_MS}\n\n"));
@@ -60,13 +60,17 @@ async fn send(session: &Session, sender: &Sender) {
         if !session.call.api.backend.readiness().is_serving {
             return;
         }
-        if !session.is_valid() {
+        let Some(refreshed) = session.refreshed() else {
             let ended = Bytes::from_static(b"event: ended\ndata: {}\n\n");
             let _ = sender.send(Ok(ended)).await; // the page may be closed: then no one has to know
             return;
-        }
+        };
+        session = refreshed;
+        let Ok(numbers) = Numbers::of(&session).await else {
+            return;
+        };
         let now = session.call.api.backend.clock().time;
-        let changed = changes(&mut sent, &Numbers::of(session));
+        let changed = changes(&mut sent, &numbers);
         let event = json!({
             "asOf": time_of_day(now),
             "time": times::timestamp(now),

@@ -11,6 +11,7 @@ use super::facets::{
 };
 use super::session::Session;
 use crate::backend::Cell;
+use crate::graph::error::GraphError;
 
 /// A number with its link.
 #[derive(Clone, Debug)]
@@ -122,10 +123,20 @@ impl Lines<'_> {
 }
 
 impl Numbers {
-    /// The numbers that the holder of a session may see.
-    pub(super) fn of(session: &Session) -> Self {
-        let principal = &session.call.principal;
-        let cells = session.call.api.backend.cells(Some(principal.tenant));
+    /// The numbers that the holder of a session may see, over the devices that exist for it whichever number it reads.
+    pub(super) async fn of(session: &Session) -> Result<Self, GraphError> {
+        let (call, principal) = (&session.call, &session.call.principal);
+        let read = [
+            Action::ReadOnboarding,
+            Action::ReadComplianceReports,
+            Action::ReadDeviceReports,
+        ];
+        let read: Vec<_> = read
+            .into_iter()
+            .filter(|action| principal.may(*action))
+            .collect();
+        let sight = call.sight(&call.control(), &read);
+        let cells = call.cells(sight.as_ref()).await?;
         let mut counts = Counts::default();
         for cell in &cells {
             counts.add(&cell.facets, cell.count);
@@ -146,7 +157,7 @@ impl Numbers {
         ];
         let reason = |name: &&str| lines.line(&REASON, name, lines.counts.enrolled());
         let alone = || lines.line(&WINDOWS, "mdeManaged", lines.counts.devices());
-        Self {
+        Ok(Self {
             devices: reports.map(|()| lines.devices()),
             windows: onboarding.map(|()| lines.card(&WINDOWS, &["mdeManaged"])),
             defender_alone: onboarding.and_then(|()| alone().ok_or(Action::ReadOnboarding)),
@@ -157,7 +168,7 @@ impl Numbers {
             risk: onboarding.map(|()| lines.card(&RISK, &[])),
             platform: reports.map(|()| lines.card(&PLATFORM, &[])),
             managed_by: reports.map(|()| lines.card(&MANAGED_BY, &[])),
-        }
+        })
     }
 
     /// Every line, for the stream.

@@ -9,10 +9,11 @@ use super::layout::{Place, Tone, badge, freshness, not_permitted, page, patterns
 use super::numbers::{Allowed, Card, Line, Numbers};
 use super::session::Session;
 use super::texts::number;
+use crate::graph::error::GraphError;
 
 /// `GET /`.
-pub(super) async fn overview(session: Session) -> Response {
-    let numbers = Numbers::of(&session);
+pub(super) async fn overview(session: Session) -> Result<Response, GraphError> {
+    let numbers = Numbers::of(&session).await?;
     let tenant = session.call.control().tenant_name(session.call.tenant());
     let content = html! {
         (patterns())
@@ -39,7 +40,7 @@ pub(super) async fn overview(session: Session) -> Response {
             (connector(&session))
         }
     };
-    page(&session, Some(Place::Overview), "Overview", &content).into_response()
+    Ok(page(&session, Some(Place::Overview), "Overview", &content).into_response())
 }
 
 fn no_devices() -> Markup {

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::facets::FACETS;
+use super::session::LIST;
 use crate::graph::call::Call;
 use crate::graph::devices::list::{FacetTest, Query};
 use crate::graph::devices::row::SCHEMA;
@@ -190,7 +191,7 @@ impl Selection {
         let filter = filter
             .map(|text| Filter::parse(&text, &SCHEMA))
             .transpose()?;
-        let query = Query::new(call, filter);
+        let query = Query::new(call, filter, &LIST);
         Ok(match self.test() {
             Some(test) => query.with_test(test),
             None => query,

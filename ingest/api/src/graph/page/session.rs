@@ -44,7 +44,7 @@ pub(in crate::graph) struct Session {
 }
 
 /// What shows the onboarding of single devices: section 7 of the domain.
-const LIST: [Action; 2] = [Action::ReadOnboarding, Action::ReadDevices];
+pub(super) const LIST: [Action; 2] = [Action::ReadOnboarding, Action::ReadDevices];
 
 /// What every cookie is sealed for; tenant and token are in its payload.
 const SCOPE: TokenScope = TokenScope {
@@ -71,7 +71,8 @@ fn valid_token(api: &GraphApi, tenant: TenantIndex, id: ObjectId) -> Option<Toke
 /// The holder of the token with this id, if it is valid now.
 pub(super) fn holder(api: &GraphApi, tenant: TenantIndex, id: ObjectId) -> Option<Principal> {
     let token = valid_token(api, tenant, id)?;
-    Principal::of(&api.backend.control(), tenant, id, &token)
+    let control = api.backend.control();
+    Some(Principal::of(&control, tenant, id, &token))
 }
 
 /// The header that begins a session of the holder of a token; `None` if the token is not valid.
@@ -145,10 +146,11 @@ impl Session {
             .try_for_each(|action| self.call.require(*action))
     }
 
-    /// Whether its token is still valid.
-    pub(super) fn is_valid(&self) -> bool {
-        let principal = &self.call.principal;
-        valid_token(&self.call.api, principal.tenant, principal.id).is_some()
+    /// The session with what its token may do by now; `None` if it is no longer valid.
+    pub(super) fn refreshed(mut self) -> Option<Self> {
+        let Principal { tenant, id, .. } = self.call.principal;
+        self.call.principal = holder(&self.call.api, tenant, id)?;
+        Some(self)
     }
 
     fn form_scope(&self) -> TokenScope {

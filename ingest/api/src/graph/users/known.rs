@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_control::{Key, Object, ObjectId};
+use muster_control::{Action, Key, Object, ObjectId};
 use muster_engine::TenantIndex;
 use serde_json::Value as Json;
 
@@ -43,7 +43,7 @@ async fn each_name(
     call: &Call,
     mut visit: impl FnMut(String) -> bool + Send,
 ) -> Result<(), GraphError> {
-    let query = Query::new(call, None);
+    let query = Query::new(call, None, &[Action::ReadOrganization]);
     let mut from = Some(Position::default());
     while let Some(at) = from {
         let (found, next) = query.page(at, 0, ROWS_MAX).await?;

@@ -196,6 +196,7 @@ fn apply(plane: &mut ControlPlane, change: Change) {
         at: Timestamp::from_seconds(NOW),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
+        rights: muster_control::Rights::local(),
         handling: Handling::Strict,
         change,
     };

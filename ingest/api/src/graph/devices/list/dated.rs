@@ -52,7 +52,7 @@ fn dated_at(position: &Position<'_>) -> Option<(u32, DeviceId)> {
 impl<P: Projection> Query<'_, P> {
     /// The order by a date of a list whose request has none: if the filter is about this date.
     pub(super) fn implied_date_order(&self) -> Option<&'static str> {
-        let filter = self.filter.as_ref().filter(|_| P::IS_OF_DEVICES)?;
+        let filter = self.filter.as_ref().filter(|_| self.is_ordered())?;
         let is_limited = |property| filter.between(property) != (i64::MIN..=i64::MAX);
         let mut dates = dates();
         dates
@@ -68,7 +68,8 @@ impl<P: Projection> Query<'_, P> {
         skip: usize,
         rows: usize,
     ) -> Result<Option<(Vec<Device>, bool)>, GraphError> {
-        let Some((property, date, descending)) = date_of(order).filter(|_| P::IS_OF_DEVICES) else {
+        let Some((property, date, descending)) = date_of(order).filter(|_| self.is_ordered())
+        else {
             return Ok(None);
         };
         let keep = skip + rows + 1;
@@ -100,7 +101,7 @@ impl<P: Projection> Query<'_, P> {
     /// The number of matching devices, if only facets and a date of the record decide.
     pub(super) async fn count_by_date(&self) -> Result<Option<u64>, GraphError> {
         let Some((_, property, date)) =
-            dates().find(|(_, property, _)| P::IS_OF_DEVICES && self.is_decided_with(*property))
+            dates().find(|(_, property, _)| self.is_ordered() && self.is_decided_with(*property))
         else {
             return Ok(None);
         };

@@ -72,7 +72,7 @@ impl<P: Projection> Query<'_, P> {
 
     /// The names that the filter leaves, without overlap, in ascending order; `None` if it leaves all.
     fn names(&self) -> Option<Vec<Range>> {
-        let filter = self.filter.as_ref().filter(|_| P::IS_OF_DEVICES)?;
+        let filter = self.filter.as_ref().filter(|_| self.is_ordered())?;
         if let Some(mut texts) = filter.equal_to(name()) {
             texts.sort_unstable();
             texts.dedup();
@@ -91,7 +91,7 @@ impl<P: Projection> Query<'_, P> {
         skip: usize,
         rows: usize,
     ) -> Result<Option<(Vec<Device>, bool)>, GraphError> {
-        let Some(descending) = direction(order).filter(|_| P::IS_OF_DEVICES) else {
+        let Some(descending) = direction(order).filter(|_| self.is_ordered()) else {
             return Ok(None);
         };
         let after = match after.map(named_at) {
