@@ -103,6 +103,8 @@ fn exists(call: &Call, control: &ControlPlane, entry: &Entry) -> bool {
     }
     let is_seen = |device: &DeviceId| tags.has_any(control.device_tags(call.tenant(), device));
     match (&entry.effect, entry.key) {
+        // Paths and filters of others name what they see.
+        (Effect::Access(_), _) => entry.actor == call.principal.actor,
         (_, Key::Device(device)) => is_seen(&device),
         (Effect::MembersAdded(devices) | Effect::MembersRemoved(devices), _) => {
             devices.iter().all(is_seen)

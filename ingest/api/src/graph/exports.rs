@@ -110,7 +110,7 @@ fn now(call: &Call) -> u64 {
 }
 
 /// A report lists devices, so the right to read their counts is not enough.
-const NEEDS: [Action; 2] = [Action::ReadDeviceReports, Action::ReadDevices];
+pub(super) const NEEDS: [Action; 2] = [Action::ReadDeviceReports, Action::ReadDevices];
 
 fn require(call: &Call) -> Result<(), GraphError> {
     NEEDS.iter().try_for_each(|action| call.require(*action))

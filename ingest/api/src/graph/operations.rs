@@ -276,7 +276,7 @@ fn audit_events() -> Vec<Operation> {
 }
 
 fn export_jobs() -> Vec<Operation> {
-    const NEEDS: &[Action] = &[Action::ReadDeviceReports];
+    const NEEDS: &[Action] = &exports::NEEDS;
     const JOB: Type = Type::Rows(&exports::JOB);
     let at = |path: &str| format!("/deviceManagement/reports/exportJobs{path}");
     vec![
@@ -324,7 +324,7 @@ fn interactive_reports() -> Vec<Operation> {
     ];
     let asked = all.into_iter().map(|operation| {
         operation
-            .needs(&[Action::ReadDeviceReports])
+            .needs(&exports::NEEDS)
             .takes(ASKED)
             .answers(Content::Bytes)
     });

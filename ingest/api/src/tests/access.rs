@@ -41,6 +41,7 @@ const CHANGE_USERS: &str = "+--+--+--";
 const READ_DEVICES: &str = "+++-++---";
 const CHANGE_DEVICES: &str = "++--+----";
 const DELETE_DEVICES: &str = "++-------";
+const READ_MACHINES: &str = "+++-++---";
 const READ_DEVICE_COUNTS: &str = "+++-+---+";
 const READ_COMPLIANCE_COUNTS: &str = "+++++---+";
 const READ_ONBOARDING: &str = "++++++--+";
@@ -404,6 +405,20 @@ fn devices() -> Vec<Row> {
         ("GET", OF_STATE, READ_DEVICES, Object, null()),
         (
             "GET",
+            "/api/machines",
+            READ_MACHINES,
+            List("device"),
+            null(),
+        ),
+        (
+            "GET",
+            "/api/machines/{device}",
+            READ_MACHINES,
+            Object,
+            null(),
+        ),
+        (
+            "GET",
             "/muster/devices/{device}/why",
             READ_DEVICES,
             Object,
@@ -544,6 +559,8 @@ fn expected_status(row: &Row, holder: Holder, side: Side) -> Option<StatusCode> 
         _ if roles.as_bytes()[column] != b'+' => Some(StatusCode::FORBIDDEN),
         Object | WholeObject if is_foreign => Some(StatusCode::NOT_FOUND),
         Whole | WholeObject if is_limited => Some(StatusCode::FORBIDDEN),
+        // A tenant without machines.
+        _ if is_elsewhere && *path == "/api/machines" => Some(StatusCode::NOT_FOUND),
         // There is one connector, with the same id everywhere.
         _ if is_elsewhere && path.contains('{') && !path.contains("{connector}") => {
             Some(StatusCode::NOT_FOUND)
@@ -656,5 +673,31 @@ async fn counts_are_over_the_devices_that_the_principal_sees() {
         )
         .await;
         assert_eq!(of_tag["value"].as_array().unwrap().len(), expected - 1);
+    }
+}
+
+#[tokio::test]
+async fn requests_of_a_batch_have_the_rights_of_their_principal() {
+    let scene = Scene::new();
+    let device = scene.id("device", Side::Foreign);
+    let urls = [
+        "/deviceManagement/managedDevices".to_owned(),
+        format!("/deviceManagement/managedDevices/{device}"),
+    ];
+    let requests = urls.iter().enumerate();
+    let requests: Vec<_> = requests
+        .map(|(id, url)| json!({ "id": id.to_string(), "method": "GET", "url": url }))
+        .collect();
+    let body = json!({ "requests": requests });
+    for (holder, devices, status) in [
+        (Holder::Whole("Help Desk Operator"), 2, 200),
+        (Holder::Limited("Help Desk Operator"), 1, 404),
+    ] {
+        let reply = scene.send(holder, &Method::POST, "/$batch", &body).await;
+        let reply: Value = serde_json::from_str(&reply.text).unwrap();
+        let responses = reply["responses"].as_array().unwrap();
+        let listed = responses[0]["body"]["value"].as_array().unwrap();
+        assert_eq!(listed.len(), devices, "{reply}");
+        assert_eq!(responses[1]["status"], status, "{reply}");
     }
 }

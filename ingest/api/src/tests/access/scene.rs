@@ -380,9 +380,14 @@ impl Scene {
         path: &str,
         body: &str,
     ) -> Reply {
+        let version = if path.starts_with("/api/") {
+            ""
+        } else {
+            "/beta"
+        };
         let request = Request::builder()
             .method(method)
-            .uri(format!("/beta{}", path.replace(' ', "%20")))
+            .uri(format!("{version}{}", path.replace(' ', "%20")))
             .header("authorization", format!("Bearer {}", self.secrets[&holder]))
             .header("content-type", "application/json");
         let body = if body == "null" {
