@@ -204,9 +204,10 @@ pub(super) fn r7(device: &ModelDevice, facets: &Facets, policy: &TenantPolicy) -
         } else {
             Compliance::Compliant
         }
-    } else if facets.validity_expired {
-        Compliance::Noncompliant
-    } else if threat_fails.contains(&facets.threat_setting) || fails(device, facets, policy) {
+    } else if facets.validity_expired
+        || threat_fails.contains(&facets.threat_setting)
+        || fails(device, facets, policy)
+    {
         Compliance::Noncompliant
     } else if facets.threat_setting == ThreatSetting::Error {
         Compliance::Error
