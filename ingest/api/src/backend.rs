@@ -3,18 +3,18 @@
 //! Implemented by the server, and by a fake in the tests. Every answer is an owned value. The implementation bounds the
 //! duration and the number of concurrent queries, and returns an [`ApiError`] otherwise.
 
+mod caller;
 mod dates;
 mod feed;
 
 use std::fmt::Debug;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use muster_control::{
-    AccessRecord, Actor, Change, ControlPlane, Entry, Handling, ObjectId, PinnedHead, Precondition,
-    Rights, Scope, Sight,
+    AccessRecord, Change, ControlPlane, Entry, ObjectId, PinnedHead, Scope, Sight,
 };
 use muster_engine::{
     ColdRecord, DeviceRecord, FacetWord, Facets, PolicySet, Revision, SequenceReset, ShardId,
@@ -29,6 +29,7 @@ use crate::error::ApiError;
 
 pub use dates::{Date, DateQuery, Dated, DatedDevices};
 pub use feed::{DeviceChange, TooOld};
+pub use self::caller::Caller;
 
 /// A future with the answer of the server.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
@@ -198,35 +199,6 @@ pub trait Backend: Debug + Send + Sync {
 
     /// The numbers of the whole server as OpenMetrics text.
     fn metrics(&self, endpoint: Arc<ConnectionCounters>) -> Answer<'_, String>;
-}
-
-/// Who sends a change, and on which terms.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The actor in the audit event.
-    pub actor: Actor,
-    /// From where it is sent; `None` for a program on this machine.
-    pub address: Option<IpAddr>,
-    /// What the sender may do.
-    pub rights: Rights,
-    /// The condition that the object must meet.
-    pub expected: Precondition,
-    /// How much of the document is checked.
-    pub handling: Handling,
-}
-
-impl Caller {
-    /// A program on this machine, through the operations endpoint.
-    #[must_use]
-    pub fn local(expected: Precondition) -> Self {
-        Self {
-            actor: Actor::Local,
-            address: None,
-            expected,
-            rights: Rights::local(),
-            handling: Handling::Strict,
-        }
-    }
 }
 
 /// The result of a change.

@@ -356,44 +356,6 @@ impl Tenant {
         }
     }
 
-    fn add_members(&mut self, entry: &Entry, members: &[DeviceId]) -> Result<(), &'static str> {
-        let group = self.touch_group(entry, members, false)?;
-        let all = self.members.entry(group).or_default();
-        Arc::make_mut(all).extend(members);
-        self.members_count += members.len();
-        Ok(())
-    }
-
-    fn remove_members(&mut self, entry: &Entry, members: &[DeviceId]) -> Result<(), &'static str> {
-        let group = self.touch_group(entry, members, true)?;
-        let left = Arc::make_mut(self.members.entry(group).or_default());
-        for member in members {
-            left.remove(member);
-        }
-        if left.is_empty() {
-            self.members.remove(&group);
-        }
-        self.members_count -= members.len();
-        Ok(())
-    }
-
-    /// Gives a group the revision of a change of its members. All of them must be members before it, or none.
-    fn touch_group(
-        &mut self,
-        entry: &Entry,
-        members: &[DeviceId],
-        are_members: bool,
-    ) -> Result<ObjectId, &'static str> {
-        if let Key::Group(group) = entry.key
-            && members
-                .iter()
-                .any(|member| self.has_member(group, member) != are_members)
-        {
-            return Err("the members differ from those that it changes");
-        }
-        self.revise_group(entry)
-    }
-
     /// Gives the group of an entry the revision of a change of its members.
     fn revise_group(&mut self, entry: &Entry) -> Result<ObjectId, &'static str> {
         let Key::Group(group) = entry.key else {

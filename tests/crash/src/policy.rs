@@ -33,9 +33,12 @@ pub fn sample(random: &mut Random) -> TenantPolicy {
 /// Versions below and above those of the fleet. A policy cannot have bounds that contradict each other.
 fn sample_device_rules(random: &mut Random, platform: Platform) -> DeviceRules {
     let none = DeviceRules::default();
-    let bound = |random: &mut Random, major: u16, none| match random.per_mille(200) {
-        true => Inventory::pack_version([major, 0, 0, 0]),
-        false => none,
+    let bound = |random: &mut Random, major: u16, none| {
+        if random.per_mille(200) {
+            Inventory::pack_version([major, 0, 0, 0])
+        } else {
+            none
+        }
     };
     DeviceRules {
         os_minimum: bound(random, 12, none.os_minimum),

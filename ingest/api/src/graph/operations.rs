@@ -21,6 +21,7 @@ use super::{
 pub(super) fn all() -> Vec<Operation> {
     let mut all = objects::operations();
     all.extend(policies_and_groups());
+    all.extend(roles::operations());
     all.extend(managed_devices());
     all.extend(users::operations());
     all.extend(counts());
@@ -44,11 +45,8 @@ pub(super) fn router() -> Router {
 
 const ASSIGNMENT: Type = Type::Own("deviceCompliancePolicyAssignment", own::assignment);
 
-const TAG_ASSIGNMENT: Type = Type::Own("roleScopeTagAutoAssignment", own::assignment);
-
 fn policies_and_groups() -> Vec<Operation> {
     let policy = |path: &str| format!("/deviceManagement/deviceCompliancePolicies/{{id}}/{path}");
-    let tag = |path: &str| format!("/deviceManagement/roleScopeTags/{{id}}/{path}");
     let members = |path: &str| format!("/groups/{{id}}/members{path}");
     vec![
         post(
@@ -78,22 +76,6 @@ fn policies_and_groups() -> Vec<Operation> {
             DocumentType::scheduled_actions,
         ))
         .conditional(),
-        post(
-            tag("assign"),
-            "Replace the groups whose devices have a scope tag",
-            roles::assign_tag,
-        )
-        .needs(&[Action::ChangeRoles])
-        .takes(Sent::Own("scopeTagAssignments", DocumentType::assignments))
-        .answers(Content::Page(TAG_ASSIGNMENT))
-        .conditional(),
-        get(
-            tag("assignments"),
-            "List the groups whose devices have a scope tag",
-            roles::tag_assignments,
-        )
-        .needs(&[Action::ReadRoles])
-        .answers(Content::Page(TAG_ASSIGNMENT)),
         get(members(""), "List the members of a group", groups::members)
             .needs(&[Action::ReadOrganization])
             .options(MEMBERS, &schemas::MEMBER)

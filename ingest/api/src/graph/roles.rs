@@ -4,7 +4,9 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use muster_control::{Action, Change, ControlPlane, Key, Object, Refusal, ScopeTagId};
+use muster_control::{
+    Action, Change, ControlPlane, DocumentType, Key, Object, Refusal, ScopeTagId,
+};
 use serde_json::{Map, Value, json};
 
 use super::body;
@@ -12,8 +14,34 @@ use super::call::Call;
 use super::changes::change_by;
 use super::collection::{answer, no_expansion};
 use super::error::GraphError;
+use super::operation::{self, Content, Operation, Sent, Type};
+use super::own_types;
 use crate::documents as document;
 use crate::odata::Expand;
+
+/// The operations on the groups of scope tags.
+pub(super) fn operations() -> Vec<Operation> {
+    const TAG_ASSIGNMENT: Type = Type::Own("roleScopeTagAutoAssignment", own_types::assignment);
+    let tag = |path: &str| format!("/deviceManagement/roleScopeTags/{{id}}/{path}");
+    vec![
+        operation::post(
+            tag("assign"),
+            "Replace the groups whose devices have a scope tag",
+            assign_tag,
+        )
+        .needs(&[Action::ChangeRoles])
+        .takes(Sent::Own("scopeTagAssignments", DocumentType::assignments))
+        .answers(Content::Page(TAG_ASSIGNMENT))
+        .conditional(),
+        operation::get(
+            tag("assignments"),
+            "List the groups whose devices have a scope tag",
+            tag_assignments,
+        )
+        .needs(&[Action::ReadRoles])
+        .answers(Content::Page(TAG_ASSIGNMENT)),
+    ]
+}
 
 /// The document of an object as a value.
 fn shown(call: &Call, control: &ControlPlane, key: Key) -> Option<Value> {

@@ -1,8 +1,9 @@
 //! Who and what is in groups: principals and devices, and the scope tags of groups.
 //!
-//! Principals come and go by entries; everything else is read.
+//! Members come and go by entries; everything else is read.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use muster_engine::TenantIndex;
 use muster_wire::DeviceId;
@@ -13,6 +14,52 @@ use crate::id::ObjectId;
 use crate::object::{Key, ScopeTagId};
 
 impl Tenant {
+    pub(super) fn add_members(
+        &mut self,
+        entry: &Entry,
+        members: &[DeviceId],
+    ) -> Result<(), &'static str> {
+        let group = self.touch_group(entry, members, false)?;
+        let all = self.members.entry(group).or_default();
+        Arc::make_mut(all).extend(members);
+        self.members_count += members.len();
+        Ok(())
+    }
+
+    pub(super) fn remove_members(
+        &mut self,
+        entry: &Entry,
+        members: &[DeviceId],
+    ) -> Result<(), &'static str> {
+        let group = self.touch_group(entry, members, true)?;
+        let left = Arc::make_mut(self.members.entry(group).or_default());
+        for member in members {
+            left.remove(member);
+        }
+        if left.is_empty() {
+            self.members.remove(&group);
+        }
+        self.members_count -= members.len();
+        Ok(())
+    }
+
+    /// Gives a group the revision of a change of its members. All of them must be members before it, or none.
+    fn touch_group(
+        &mut self,
+        entry: &Entry,
+        members: &[DeviceId],
+        are_members: bool,
+    ) -> Result<ObjectId, &'static str> {
+        if let Key::Group(group) = entry.key
+            && members
+                .iter()
+                .any(|member| self.has_member(group, member) != are_members)
+        {
+            return Err("the members differ from those that it changes");
+        }
+        self.revise_group(entry)
+    }
+
     pub(super) fn add_principal(
         &mut self,
         entry: &Entry,

@@ -109,12 +109,11 @@ impl Formatted {
 
     pub(in crate::graph) fn of(device: &Device, control: &ControlPlane) -> Self {
         let key = Key::Device(device.record.device_id);
-        let version = device
-            .inventory
-            .as_ref()
-            .map_or(0, |known| known.os_version);
+        let known = device.inventory.as_ref();
+        let version = known.map_or(0, |known| known.os_version);
         let parts = [48, 32, 16, 0].map(|shift| (version >> shift) & 0xffff);
         let [major, minor, build, revision] = parts;
+        let tags = control.tags_of_targets(device.record.tenant, &device.targets);
         Self {
             os_version: match version {
                 0 => String::new(),
@@ -124,10 +123,7 @@ impl Formatted {
                 Some((Object::Device(set), _)) => Some(set),
                 _ => None,
             },
-            tags: {
-                let tags = control.tags_of_targets(device.record.tenant, &device.targets);
-                tags.iter().map(ToString::to_string).collect()
-            },
+            tags: tags.iter().map(ToString::to_string).collect(),
         }
     }
 }
