@@ -134,13 +134,7 @@ pub fn run(
     let started_at = crate::clock::wall();
     let signals = Signals::new()?;
     let socket = net::bind(&config.listen)?;
-    let ops_listener = bind_ops(config.ops.address)?;
-    let http = ops_listener
-        .local_addr()
-        .map_err(|source| ServerError::Ops {
-            address: config.ops.address,
-            source,
-        })?;
+    let (ops_listener, http) = bind_ops(config.ops.address)?;
     let api = api::start(api, config.api.address)?;
     let test_clock = test_clock.map(test_clock::bind).transpose()?;
     let gate = Arc::new(Gate::default());

@@ -27,9 +27,9 @@ use crate::access_counters::AccessCounters;
 use crate::connections::ConnectionCounters;
 use crate::error::ApiError;
 
+pub use self::caller::Caller;
 pub use dates::{Date, DateQuery, Dated, DatedDevices};
 pub use feed::{DeviceChange, TooOld};
-pub use self::caller::Caller;
 
 /// A future with the answer of the server.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;

@@ -10,6 +10,9 @@ use crate::fault::{FaultKind, Faults};
 use crate::limits::{KNOWN_NAMES_MAX, SHOWN_NAME_MAX};
 use crate::value::Value;
 
+/// The property with one reference.
+pub(crate) const REFERENCE: &str = "@odata.id";
+
 /// The annotation that says which type an object has.
 pub(crate) const TYPE: &str = "@odata.type";
 

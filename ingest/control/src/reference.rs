@@ -3,16 +3,13 @@
 use muster_wire::DeviceId;
 use serde_json::Value as Json;
 
-use crate::document::{Document, Handling, Properties, url_tail};
+use crate::document::{Document, Handling, Properties, REFERENCE, url_tail};
 use crate::fault::{FaultKind, Faults};
 use crate::limits::MEMBERS_PER_COMMAND_MAX;
 use crate::object::COMPUTED;
 
 /// The property with the devices that become members of a group.
 pub(crate) const MEMBERS: &str = "members@odata.bind";
-
-/// The property with one reference.
-pub(crate) const REFERENCE: &str = "@odata.id";
 
 const ALLOWED: &str = "a URL that ends in the id of a device";
 

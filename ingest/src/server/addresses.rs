@@ -43,6 +43,10 @@ pub(super) fn bind_tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-pub(super) fn bind_ops(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    bind_tcp(address).map_err(|source| ServerError::Ops { address, source })
+/// The listener of the operations endpoint, and the address that it has.
+pub(super) fn bind_ops(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let refused = |source| ServerError::Ops { address, source };
+    let listener = bind_tcp(address).map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
 }

@@ -89,6 +89,7 @@ fn statuses(answer: &str) -> Vec<u16> {
 /// A name, the bytes after the first line and the token, and the statuses of all responses on the connection.
 type Shape = (&'static str, String, &'static [u16]);
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn shapes(token: &str) -> Vec<Shape> {
     let get = |rest: &str| format!("GET {PATH} HTTP/1.1\r\n{token}{rest}");
     let post =

@@ -15,9 +15,10 @@ use super::{
     PolicyProperties, RoleAssignmentProperties, RoleDefinition, ScopeTagProperties, Subclass,
     TenantSettings, User,
 };
-use crate::document::{ID_PATTERN, Properties, TYPE, document_schema, full_type, url_schema};
+use crate::document::{
+    ID_PATTERN, Properties, REFERENCE, TYPE, document_schema, full_type, url_schema,
+};
 use crate::limits::{MEMBERS_PER_COMMAND_MAX, TAGS_OF_OBJECT_MAX};
-use crate::reference::REFERENCE;
 use crate::value::Value;
 
 /// The form of the ids of devices, none of which is zero.

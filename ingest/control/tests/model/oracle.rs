@@ -1103,18 +1103,7 @@ impl Oracle {
                     continue;
                 }
                 assigned = true;
-                for (name, bound, stricter) in [
-                    (
-                        "osMinimumVersion",
-                        &mut device.os_minimum,
-                        u64::max as fn(_, _) -> _,
-                    ),
-                    ("osMaximumVersion", &mut device.os_maximum, u64::min),
-                ] {
-                    *bound = stricter(*bound, version(&row.document[name]).unwrap_or(*bound));
-                }
-                let required = row.document.get("storageRequireEncryption");
-                device.requires_encryption |= required == Some(&Value::Bool(true));
+                require(&mut device, &row.document);
                 let is_mac = platform == Platform::MacOs;
                 if row.document["deviceThreatProtectionEnabled"] == true && !is_mac {
                     let level = &row.document["deviceThreatProtectionRequiredSecurityLevel"];
@@ -1145,6 +1134,16 @@ impl Oracle {
         }
         compiled
     }
+}
+
+/// What a policy requires of the device itself, besides what others require.
+fn require(device: &mut DeviceRules, document: &Properties) {
+    let minimum = document.get("osMinimumVersion").and_then(version);
+    let maximum = document.get("osMaximumVersion").and_then(version);
+    device.os_minimum = device.os_minimum.max(minimum.unwrap_or(0));
+    device.os_maximum = device.os_maximum.min(maximum.unwrap_or(u64::MAX));
+    let encryption = document.get("storageRequireEncryption");
+    device.requires_encryption |= encryption == Some(&Value::Bool(true));
 }
 
 fn of_settings(settings: &Properties) -> TenantPolicy {

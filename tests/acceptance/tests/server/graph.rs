@@ -337,6 +337,51 @@ fn a_delta_query_with_a_filter_says_that_a_device_has_left_it() {
     assert_eq!(row(5)["@removed"]["reason"], "changed");
 }
 
+/// A policy for all Windows devices that requires nothing. Returns its path.
+fn policy_for_all(graph: &Graph) -> String {
+    let policy = json!({
+        "@odata.type": "#microsoft.graph.windows10CompliancePolicy",
+        "displayName": "Windows baseline",
+        "scheduledActionsForRule": [{ "scheduledActionConfigurations": [{ "actionType": "block" }] }],
+    });
+    let created = graph.send("POST", POLICIES, &policy);
+    assert_eq!(created.status, 201, "{:?}", created.body);
+    let path = format!(
+        "{POLICIES}/{}",
+        created.body["id"].as_str().expect("Graph has it")
+    );
+    let all = json!({ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } });
+    let all = json!({ "assignments": [all] });
+    let assigned = graph.send("POST", &format!("{path}/assign"), &all);
+    assert_eq!(assigned.status, 200, "{:?}", assigned.body);
+    path
+}
+
+fn state_of(graph: &Graph) -> String {
+    let device = graph.get(&format!("{DEVICES}/{}", device(1)));
+    device["complianceState"]
+        .as_str()
+        .expect("Graph has it")
+        .to_owned()
+}
+
+/// The names of the settings that fail, of the only policy of the device.
+fn failing_settings(graph: &Graph) -> Vec<String> {
+    let states = format!("{DEVICES}/{}/deviceCompliancePolicyStates", device(1));
+    let policies = graph.get(&states);
+    let id = policies["value"][0]["id"].as_str().expect("Graph has it");
+    let settings = graph.get(&format!("{states}/{id}/settingStates"));
+    let settings = settings["value"].as_array().expect("Graph has it").iter();
+    let failing = settings.filter(|setting| setting["state"] == "nonCompliant");
+    let names = failing.map(|setting| {
+        setting["settingName"]
+            .as_str()
+            .expect("Graph has it")
+            .to_owned()
+    });
+    names.collect()
+}
+
 #[test]
 fn each_setting_of_a_policy_decides_by_itself_and_is_named() {
     let place = Installation::new();
@@ -355,39 +400,9 @@ fn each_setting_of_a_policy_decides_by_itself_and_is_named() {
         session.acknowledged(1 + u64::from(revision));
     };
     send_version(&mut session, 1, 19_045);
-    let policy = json!({
-        "@odata.type": "#microsoft.graph.windows10CompliancePolicy",
-        "displayName": "Windows baseline",
-        "scheduledActionsForRule": [{ "scheduledActionConfigurations": [{ "actionType": "block" }] }],
-    });
-    let created = graph.send("POST", POLICIES, &policy);
-    assert_eq!(created.status, 201, "{:?}", created.body);
-    let path = format!("{POLICIES}/{}", created.body["id"].as_str().unwrap());
-    let all = json!({ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } });
-    let assigned = graph.send(
-        "POST",
-        &format!("{path}/assign"),
-        &json!({ "assignments": [all] }),
-    );
-    assert_eq!(assigned.status, 200, "{:?}", assigned.body);
-    let state = || {
-        let device = graph.get(&format!("{DEVICES}/{}", device(1)));
-        device["complianceState"].as_str().unwrap().to_owned()
-    };
-    let failing = || {
-        let states = format!("{DEVICES}/{}/deviceCompliancePolicyStates", device(1));
-        let id = graph.get(&states)["value"][0]["id"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        let settings = graph.get(&format!("{states}/{id}/settingStates"));
-        let settings = settings["value"].as_array().unwrap().clone();
-        let failing = settings
-            .iter()
-            .filter(|setting| setting["state"] == "nonCompliant");
-        let names = failing.map(|setting| setting["settingName"].as_str().unwrap().to_owned());
-        names.collect::<Vec<_>>()
-    };
+    let path = policy_for_all(&graph);
+    let state = || state_of(&graph);
+    let failing = || failing_settings(&graph);
     assert_eq!(state(), "compliant");
     let none = json!({ "osMinimumVersion": null, "osMaximumVersion": null, "storageRequireEncryption": false });
     for (requirement, name) in [
