@@ -1,15 +1,13 @@
 //! The view: what queries about many devices are answered from, without a shard thread (design D28, D30).
 //!
-//! For each tenant the number of devices in each cell, a feed of the latest changes and one of the latest arrivals; for each shard a column with
-//! tenant and facets of the device in each slot. The transitions of a commit are applied to it when the commit is
-//! durable and before it is acknowledged: whoever has an ack finds its check-ins counted, and nothing that a crash could
-//! undo is shown.
+//! For each tenant the number of devices in each cell, a feed of the latest changes and one of the latest arrivals; for
+//! each shard columns of the devices in its slots. The transitions of a commit are applied when it is durable and before
+//! it is acknowledged: whoever has an ack finds its check-ins counted, and nothing that a crash could undo is shown.
 //!
 //! Owner: the writer thread applies; any thread reads. Locks: one for each commit with transitions, which a check of the
-//! whole view takes too, and one for each tenant, which a reader holds to copy cells or changes. None is taken for a
-//! commit without transitions. Bounded: `SLOT_BYTES` for a slot, a cell for each combination of facets that
-//! some device of the tenant has, `CHANGES_MAX` changes and as many arrivals of each tenant. Not on disk: a start builds it from the
-//! recovered shards.
+//! whole view takes too, and one for each tenant, which a reader holds to copy cells or changes. Bounded: `SLOT_BYTES`
+//! for a slot, a cell for each combination of facets in use, `CHANGES_MAX` changes and as many arrivals of each tenant.
+//! Not on disk: a start builds it from the recovered shards.
 
 mod column;
 mod feed;

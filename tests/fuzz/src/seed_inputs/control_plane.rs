@@ -43,6 +43,11 @@ const DOCUMENTS: [(u8, &str); 12] = [
         "roleDefinition@odata.bind":"roleDefinitions('c56d53a2-73d0-4502-b6bd-4a9d3dba28d5')"}"#,
     ),
     (
+        9,
+        r#"{"displayName":"Ada","userPrincipalName":"ada@example.org","accountEnabled":true,
+        "passwordProfile":{"password":"x"}}"#,
+    ),
+    (
         3,
         r#"{"displayName":"Ours","mailEnabled":false,"mailNickname":"ours","securityEnabled":true,
         "groupTypes":["DynamicMembership"],"membershipRule":"(device.deviceOwnership -eq \"Company\")",
@@ -51,11 +56,6 @@ const DOCUMENTS: [(u8, &str); 12] = [
     (
         10,
         r#"{"notes":"spare","managedDeviceOwnerType":"company","deviceName":"ignored"}"#,
-    ),
-    (
-        9,
-        r#"{"displayName":"Ada","userPrincipalName":"ada@example.org","accountEnabled":true,
-        "passwordProfile":{"password":"x"}}"#,
     ),
 ];
 

@@ -1,7 +1,6 @@
 //! A device as a `managedDevice`: its properties in one table, by which lists are filtered, sorted and shown.
 //!
-//! A row borrows from the device, so filtering allocates nothing. Pure. Properties that Muster never sets are null, or
-//! have the value by which Graph says "never".
+//! A row borrows from the device. Pure. Properties that Muster never sets are null, or "never" as Graph writes it.
 
 use muster_control::{ControlPlane, DeviceProperties, Key, Object, OwnerType};
 use muster_engine::Facets;
@@ -277,12 +276,13 @@ impl Row for DeviceRow<'_> {
     }
 
     fn any(&self, property: usize, test: &mut dyn FnMut(&dyn Row) -> bool) -> bool {
-        let Kind::Collection(_) = PROPERTIES[property].kind else {
-            return false;
-        };
-        let tags = self.more.tags.as_array().into_iter().flatten();
-        tags.filter_map(Json::as_str)
-            .any(|tag| test(&Element(Value::Text(tag))))
+        let is_list = matches!(PROPERTIES[property].kind, Kind::Collection(_));
+        let mut tags = self.more.tags.as_array().into_iter().flatten();
+        is_list
+            && tags.any(|tag| {
+                tag.as_str()
+                    .is_some_and(|tag| test(&Element(Value::Text(tag))))
+            })
     }
 }
 
