@@ -299,6 +299,7 @@ impl View {
             before: None,
             after: None,
             profile: ProfileId::default(),
+            has_new_inventory: false,
         };
         let of_tenant = self.tenant(tenant);
         let turnover = lock(&of_tenant).feed.append([&change], time.as_seconds());

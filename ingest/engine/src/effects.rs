@@ -63,7 +63,7 @@ pub struct PageWrite {
     pub bytes: Vec<u8>,
 }
 
-/// A move of a device between cells, or to another profile: what counts and lists outside of the shard follow from.
+/// A move of a device between cells or to another profile, or a new inventory: what counts and lists outside of the shard follow from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// Slot of the device.
@@ -78,6 +78,8 @@ pub struct Transition {
     pub after: Option<FacetWord>,
     /// Its profile now, in the numbers of its shard.
     pub profile: ProfileId,
+    /// Whether it has a new inventory.
+    pub has_new_inventory: bool,
 }
 
 /// The targets for which the number of a profile stands from now on.

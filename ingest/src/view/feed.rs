@@ -149,6 +149,7 @@ mod tests {
             before: None,
             after: Some(FacetWord(number.into())),
             profile: ProfileId(0),
+            has_new_inventory: false,
         }
     }
 

@@ -8,12 +8,9 @@ use muster_engine::{FacetWord, Transition};
 
 use super::feed::{Feed, Turnover};
 
-/// Whether a device has come, or has a new inventory: then it stays in its cell.
+/// Whether a device has come, or has a new inventory.
 fn is_arrival(transition: &&Transition) -> bool {
-    match transition.after {
-        None => false,
-        after => transition.before.is_none() || transition.before == after,
-    }
+    transition.after.is_some() && (transition.before.is_none() || transition.has_new_inventory)
 }
 
 /// Cells and changes of one tenant.

@@ -8,7 +8,8 @@ use muster_engine::{
     TenantPolicy, Threshold,
 };
 use muster_wire::{
-    CheckIn, DeviceId, Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk,
+    CheckIn, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, Owner, PartnerThreatState,
+    Platform, Risk,
 };
 use proptest::prelude::*;
 
@@ -34,6 +35,8 @@ type Device = (u16, u8);
 #[derive(Clone, Debug)]
 enum Event {
     CheckIns(Vec<(Device, Report)>),
+    /// A device sends an inventory with this version of its system.
+    Inventory(Device, u64),
     Remove(Device),
     Restore(Device),
     /// The device is in these of [`GROUPS`]: a bit for each.
@@ -70,6 +73,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     let time = prop_oneof![4 => 1..200_000, 1 => -100_000..-10];
     prop_oneof![
         12 => check_ins,
+        4 => (device(), 0..4_u64).prop_map(|(device, version)| Event::Inventory(device, version)),
         4 => device().prop_map(Event::Remove),
         2 => device().prop_map(Event::Restore),
         3 => (device(), 0..8_u8).prop_map(|(device, groups)| Event::Target(device, groups)),
@@ -89,7 +93,10 @@ fn policy(revision: u32, threshold: Threshold) -> Arc<PolicySet> {
     tenant.retention.removed_seconds = 50_000;
     tenant.retention.profile_seconds = 300_000;
     tenant.add_targeted(TargetedRules {
-        device: DeviceRules::default(),
+        device: DeviceRules {
+            os_minimum: 2,
+            ..DeviceRules::default()
+        },
         platform: Platform::Windows,
         threshold: Threshold::Low,
         all_devices: false,
@@ -108,6 +115,7 @@ struct Server {
     view: View,
     now: Timestamp,
     revision: u32,
+    revision_of_inventory: u32,
     seq: u64,
 }
 
@@ -124,6 +132,7 @@ impl Server {
             view: View::new(SHARDS, [], START),
             now: START,
             revision: 0,
+            revision_of_inventory: 0,
             seq: 0,
         };
         server.event(&Event::Policy(Threshold::Medium));
@@ -143,6 +152,7 @@ impl Server {
                 self.now = Timestamp::from_seconds(now.max(START.as_seconds() - 1_000_000));
             }
             Event::Policy(_) => self.revision += 1,
+            Event::Inventory(..) => self.revision_of_inventory += 1,
             _ => (),
         }
         let mut records = BTreeMap::<_, Vec<_>>::new();
@@ -167,6 +177,11 @@ impl Server {
                     for ((_, tenant), records) in records.range((thread, 0)..=(thread, TENANTS)) {
                         set.apply_check_ins(TenantIndex(*tenant), records);
                     }
+                }
+                Event::Inventory((tenant, number), version) if owns(&device_id(*number)) => {
+                    let inventory = inventory(*number, self.revision_of_inventory, *version);
+                    let archive = inventory.to_bytes().unwrap();
+                    set.apply_inventory(TenantIndex(*tenant), &inventory, &archive);
                 }
                 Event::Policy(threshold) => {
                     set.policy_step(u32::MAX);
@@ -238,6 +253,22 @@ fn check_in(device_id: DeviceId, seq: u64, report: Report) -> CheckIn {
         onboarding,
         platform: Platform::Windows,
         management_agent: ManagementAgent::Mdm,
+    }
+}
+
+fn inventory(number: u8, revision: u32, os_version: u64) -> Inventory {
+    Inventory {
+        device_id: device_id(number),
+        os_version,
+        revision,
+        owner: Owner::Company,
+        device_name: String::new(),
+        os_name: String::new(),
+        model: String::new(),
+        manufacturer: String::new(),
+        serial_number: String::new(),
+        user_principal_name: String::new(),
+        tags: Vec::new(),
     }
 }
 
@@ -374,7 +405,14 @@ proptest! {
             let arrivals = server.view.arrivals_head(tenant);
             let mut devices = facets_by_device(&server, tenant);
             let mut seen: BTreeSet<_> = devices.keys().copied().collect();
+            let revision_before = server.revision_of_inventory;
+            let mut sent = BTreeSet::new();
             for event in &after {
+                if let Event::Inventory((of, number), _) = event
+                    && TenantIndex(*of) == tenant
+                {
+                    sent.insert(device_id(*number));
+                }
                 match event {
                     Event::Restart => (),
                     // Less than the age at which changes leave the feed.
@@ -397,11 +435,25 @@ proptest! {
             prop_assert_eq!(position, server.view.changes_head(tenant));
             prop_assert_eq!(&devices, &facets_by_device(&server, tenant));
             let arrived = server.view.arrivals_since(tenant, arrivals, usize::MAX).unwrap();
+            let mut renewed = BTreeSet::new();
             for change in arrived {
                 prop_assert!(change.after.is_some());
+                let is_new = change.before.is_none();
+                prop_assert!(is_new || sent.contains(&change.device_id), "nothing arrived");
                 seen.insert(change.device_id);
+                renewed.insert(change.device_id);
             }
             prop_assert!(devices.keys().all(|device| seen.contains(device)));
+            // An inventory of a removed device is rejected.
+            let accepted = sent.iter().filter(|device| devices.contains_key(device));
+            let accepted = accepted.filter(|device| {
+                let mut shards = server.shards();
+                shards.any(|shard| {
+                    let found = shard.device(tenant, device);
+                    found.is_some_and(|(_, cold)| cold.inventory_revision > revision_before)
+                })
+            });
+            prop_assert!(accepted.clone().all(|device| renewed.contains(device)));
         }
     }
 }
@@ -421,6 +473,7 @@ fn transition(tenant: u16, slot: u32, before: Option<u64>, after: Option<u64>) -
         before: before.map(FacetWord),
         after: after.map(FacetWord),
         profile: ProfileId::default(),
+        has_new_inventory: false,
     }
 }
 

@@ -204,6 +204,7 @@ impl Shard {
             before: Some(before.facets),
             after: Some(facets),
             profile: stored.profile(),
+            has_new_inventory: false,
         });
     }
 
@@ -217,6 +218,7 @@ impl Shard {
             before: None,
             after: Some(record.facets),
             profile: record.profile(),
+            has_new_inventory: false,
         });
     }
 
@@ -235,6 +237,7 @@ impl Shard {
             before: Some(record.facets),
             after: None,
             profile: record.profile(),
+            has_new_inventory: false,
         });
     }
 

@@ -100,20 +100,24 @@ impl Shard {
             Ordering::Greater => {
                 self.devices.cold_mut(slot).set_inventory(inventory);
                 self.checkpoint.dirty.insert(slot.page());
-                let record = self.devices.get(slot);
-                let (facets, profile) = (record.facets, record.profile());
+                let (before, profile) = {
+                    let record = self.devices.get(slot);
+                    (record.facets, record.profile())
+                };
+                let moves = effects.transitions.len();
                 let policy = policies.of(slot, profile);
-                if !self.reevaluate(slot, policy, self.time.of(slot), effects) {
-                    // It stays in its cell, and whoever follows the changes of devices learns of it.
-                    effects.transitions.push(Transition {
-                        slot,
-                        device_id: inventory.device_id,
-                        tenant,
-                        before: Some(facets),
-                        after: Some(facets),
-                        profile,
-                    });
-                }
+                self.reevaluate(slot, policy, self.time.of(slot), effects);
+                // Whoever follows the changes of devices learns of it, also if it stays in its cell.
+                effects.transitions.truncate(moves);
+                effects.transitions.push(Transition {
+                    slot,
+                    device_id: inventory.device_id,
+                    tenant,
+                    before: Some(before),
+                    after: Some(self.devices.get(slot).facets),
+                    profile,
+                    has_new_inventory: true,
+                });
                 accepted(slot)
             }
         }

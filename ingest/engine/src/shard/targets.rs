@@ -126,6 +126,7 @@ impl Shard {
                 before: Some(record.facets),
                 after: Some(record.facets),
                 profile,
+                has_new_inventory: false,
             });
         }
         Some(profile)

@@ -302,6 +302,7 @@ fn view() -> View {
                 before: None,
                 after: Some(facets),
                 profile: ProfileId::default(),
+                has_new_inventory: false,
             });
         let transitions: Vec<_> = transitions.collect();
         view.apply(ShardId(shard), &transitions, &[], Timestamp::default());

@@ -75,6 +75,7 @@ fn new_device(number: u8) -> Transition {
         before: None,
         after: Some(Facets::default().word()),
         profile: ProfileId::default(),
+        has_new_inventory: false,
     }
 }
 
