@@ -214,7 +214,6 @@ struct PolicyAnswer {
     thresholds: HashMap<String, String>,
     connector: HashMap<String, String>,
     blocked_on_missing_partner_data: HashMap<String, bool>,
-    #[serde(default)]
     device_requirements: HashMap<String, DeviceRequirements>,
     sensor_inactive_seconds: Option<u32>,
     no_sensor_data_seconds: Option<u32>,

@@ -201,6 +201,7 @@ fn policy_json() -> Value {
         "thresholds": for_each("medium".into()),
         "connector": for_each("enabled".into()),
         "blocked_on_missing_partner_data": for_each(false.into()),
+        "device_requirements": {},
     })
 }
 

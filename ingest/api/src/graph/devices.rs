@@ -2,6 +2,7 @@
 
 pub(super) mod delta;
 pub(super) mod list;
+pub(super) mod projection;
 pub(super) mod row;
 
 use axum::body::Body;

@@ -15,7 +15,8 @@ use axum::response::Response;
 use muster_control::{Action, ControlPlane, Sight};
 use muster_engine::{FacetWord, Facets, ShardId, SlotIndex};
 
-use super::row::{FacetRow, Formatted, ManagedDevices, Projection, SCHEMA};
+use super::projection::{FacetRow, ManagedDevices, Projection};
+use super::row::{Formatted, SCHEMA};
 use crate::backend::{Device, Matches, Position, ROWS_MAX};
 use crate::graph::call::Call;
 use crate::graph::collection::{Links, answer, conditions, options, plain_count};

@@ -3,7 +3,6 @@
 //! A row borrows from the device. Pure. Properties that Muster never sets are null, or "never" as Graph writes it.
 
 use muster_control::{ControlPlane, DeviceProperties, Key, Object, OwnerType};
-use muster_engine::Facets;
 use muster_wire::{Flags, Owner, Platform};
 use serde_json::{Map, Value as Json};
 
@@ -283,76 +282,6 @@ impl Row for DeviceRow<'_> {
                 tag.as_str()
                     .is_some_and(|tag| test(&Element(Value::Text(tag))))
             })
-    }
-}
-
-/// What a list makes of a device: a managed device, a machine, a row of a report.
-pub(in crate::graph) trait Projection: Copy + Send + Sync + 'static {
-    /// A device as a row of its schema.
-    type Row<'d>: Row;
-
-    /// Whether its schema is that of managed devices, whose names and dates lists know without reading all devices.
-    const IS_OF_DEVICES: bool = false;
-
-    /// A device as a row.
-    fn row<'d>(self, device: &'d Device, formatted: &'d Formatted) -> Self::Row<'d>;
-
-    /// The properties that facets decide: what a list can filter by without the record of a device.
-    fn facet_properties(self) -> Vec<usize>;
-
-    /// The value of one of them.
-    fn facet_value(self, facets: &Facets, property: usize) -> Value<'static>;
-}
-
-/// The values of a row that the facets of its device decide.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::graph) struct FacetRow<P> {
-    pub(in crate::graph) projection: P,
-    pub(in crate::graph) facets: Facets,
-}
-
-impl<P: Projection> Row for FacetRow<P> {
-    fn value(&self, property: usize) -> Value<'_> {
-        self.projection.facet_value(&self.facets, property)
-    }
-}
-
-/// Devices as managed devices.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::graph) struct ManagedDevices;
-
-/// The names of the properties that facets decide.
-const FACET_PROPERTIES: &[&str] = &[
-    "complianceState",
-    "managementAgent",
-    "operatingSystem",
-    "partnerReportedThreatState",
-    "managementState",
-];
-
-impl Projection for ManagedDevices {
-    type Row<'d> = DeviceRow<'d>;
-
-    const IS_OF_DEVICES: bool = true;
-
-    fn row<'d>(self, device: &'d Device, formatted: &'d Formatted) -> DeviceRow<'d> {
-        DeviceRow::new(device, formatted)
-    }
-
-    fn facet_properties(self) -> Vec<usize> {
-        let index = |name: &&str| SCHEMA.index_of(name).expect("the name is in the schema");
-        FACET_PROPERTIES.iter().map(index).collect()
-    }
-
-    fn facet_value(self, facets: &Facets, property: usize) -> Value<'static> {
-        match SCHEMA.properties[property].name {
-            "complianceState" => Value::Member(facets.compliance.index() as u8),
-            "managementAgent" => Value::Member(facets.management_agent.index() as u8),
-            "operatingSystem" => Value::Text(system(facets.platform)),
-            "partnerReportedThreatState" => Value::Member(facets.partner_threat.index() as u8),
-            "managementState" => Value::Member(0),
-            _ => Value::Null,
-        }
     }
 }
 

@@ -22,7 +22,8 @@ use super::reports::{Columns, ReportRow};
 use crate::backend::{Position, ROWS_MAX};
 use crate::graph::call::Call;
 use crate::graph::devices::list::{Found, Query};
-use crate::graph::devices::row::{Formatted, Projection};
+use crate::graph::devices::projection::Projection;
+use crate::graph::devices::row::Formatted;
 use crate::graph::jobs::Format;
 use crate::odata::Filter;
 

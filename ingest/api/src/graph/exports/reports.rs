@@ -5,9 +5,8 @@ use muster_wire::Owner;
 use serde_json::Value as Json;
 
 use crate::backend::Device;
-use crate::graph::devices::row::{
-    DeviceRow, Formatted, ManagedDevices, Projection, SCHEMA as DEVICE, json,
-};
+use crate::graph::devices::projection::{ManagedDevices, Projection};
+use crate::graph::devices::row::{DeviceRow, Formatted, SCHEMA as DEVICE, json};
 use crate::graph::error::GraphError;
 use crate::graph::jobs::Localization;
 use crate::odata::{Kind, Property, Row, Schema, Value};

@@ -8,7 +8,8 @@ use muster_wire::Platform;
 use serde_json::{Map, Value as Json};
 
 use crate::backend::Device;
-use crate::graph::devices::row::{Formatted, Projection, json};
+use crate::graph::devices::projection::Projection;
+use crate::graph::devices::row::{Formatted, json};
 use crate::odata::{Element, Kind, Members, Property, Row, Schema, Value, ticks_from_seconds};
 
 /// `healthStatus`, in the order of [`muster_engine::SensorState::index`] after the state of a sensor that was never

@@ -8,7 +8,8 @@ use muster_wire::DeviceId;
 
 use super::Query;
 use crate::backend::{Date, DateQuery, Device};
-use crate::graph::devices::row::{NEVER_TICKS, Projection, SCHEMA};
+use crate::graph::devices::projection::Projection;
+use crate::graph::devices::row::{NEVER_TICKS, SCHEMA};
 use crate::graph::error::GraphError;
 use crate::odata::{Filter, OrderBy, Position, TICKS_PER_SECOND, Value};
 

@@ -10,7 +10,8 @@ use muster_wire::DeviceId;
 
 use super::Query;
 use crate::backend::{Device, ROWS_MAX};
-use crate::graph::devices::row::{Projection, SCHEMA};
+use crate::graph::devices::projection::Projection;
+use crate::graph::devices::row::SCHEMA;
 use crate::graph::error::GraphError;
 use crate::graph::names::{Named, Range, name_of};
 use crate::odata::{Filter, OrderBy, Position, Value, fold_text};
