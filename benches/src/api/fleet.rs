@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 use muster_client::{Client, ClientConfig, Pem};
 use muster_ingest::clock;
 use muster_testkit::identities::{self, Kind};
+use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 use muster_wire::{
     CheckIn, CheckInRecord, DeviceId, Inventory, Owner, PartnerThreatState, Platform,
 };
@@ -17,7 +18,7 @@ use crate::capacity::environment::{Environment, ServerProcess, TENANT, TIMEOUT, 
 use crate::fleet::check_in;
 
 /// Gateways of the generator, each with [`WINDOW`] frames in flight: an inventory is a frame of its own.
-const GATEWAYS: &str = "8";
+const GATEWAYS: u32 = 8;
 const WINDOW: &str = "64";
 
 /// Check-ins of a run that ends with its process.
@@ -59,7 +60,7 @@ pub(super) fn start(
         .arg(environment.identities(Kind::Gateway))
         .args([
             "--gateways",
-            GATEWAYS,
+            &GATEWAYS.to_string(),
             "--window",
             WINDOW,
             "--inventory",
@@ -71,8 +72,16 @@ pub(super) fn start(
         .stderr(Stdio::null());
     if let Some(rate) = rate {
         command.args(["--rate", &rate.to_string()]);
+        command.args(["--frame", &frame_at(rate).to_string()]);
     }
     Ok(Ingest(command.spawn().context("muster-loadgen")?))
+}
+
+/// Check-ins of a frame at a rate: each gateway sends ten frames a second, so that a second is enough to measure it, or
+/// fewer if they would be larger than a frame can be.
+fn frame_at(rate: f64) -> u64 {
+    let of_gateway = rate / f64::from(GATEWAYS);
+    ((of_gateway / 10.0) as u64).clamp(1, CHECK_INS_PER_FRAME_MAX as u64)
 }
 
 impl Ingest {
@@ -119,6 +128,7 @@ pub(super) fn rate_during<T>(
     let (began, before) = (clock::stamp(), acknowledged(server)?);
     let done = work()?;
     let records = acknowledged(server)? - before;
+    ensure!(records > 0.0, "no check-in was acknowledged meanwhile");
     Ok((records / clock::stamp().since(began).as_secs_f64(), done))
 }
 
