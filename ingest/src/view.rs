@@ -1,16 +1,18 @@
 //! The view: what queries about many devices are answered from, without a shard thread (design D28, D30).
 //!
 //! For each tenant the number of devices in each cell, a feed of the latest changes and one of the latest arrivals; for
-//! each shard columns of the devices in its slots. The transitions of a commit are applied when it is durable and before
+//! each shard columns with tenant, facets and profile of the device in each slot. The transitions of a commit are applied when it is durable and before
 //! it is acknowledged: whoever has an ack finds its check-ins counted, and nothing that a crash could undo is shown.
 //!
 //! Owner: the writer thread applies; any thread reads. Locks: one for each commit with transitions, which a check of the
-//! whole view takes too, and one for each tenant, which a reader holds to copy cells or changes. Bounded: `SLOT_BYTES`
-//! for a slot, a cell for each combination of facets in use, `CHANGES_MAX` changes and as many arrivals of each tenant.
-//! Not on disk: a start builds it from the recovered shards.
+//! whole view takes too, and one for each tenant, which a reader holds to copy cells or changes. None is taken for a
+//! commit without transitions. Bounded: `SLOT_BYTES` for a slot, a cell for each combination of facets that some device
+//! of the tenant has, `CHANGES_MAX` changes and as many arrivals of each tenant. Not on disk: a start builds it from the
+//! recovered shards.
 
 mod column;
 mod feed;
+mod following;
 mod packed;
 mod tenant;
 #[cfg(test)]
@@ -18,19 +20,18 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use foldhash::HashMap;
-use muster_api::{Cell, DeviceChange, TooOld};
+use muster_api::Cell;
 use muster_control::Sight;
 use muster_engine::{
-    CellKey, FacetWord, Facets, ProfileDefinition, ProfileId, Shard, ShardId, SlotIndex,
-    TenantIndex, Timestamp, Transition,
+    CellKey, FacetWord, Facets, ProfileDefinition, Shard, ShardId, SlotIndex, TenantIndex,
+    Timestamp, Transition,
 };
 
 pub use muster_api::Position;
-use muster_wire::DeviceId;
 
 pub(crate) use column::SLOT_BYTES;
 pub(crate) use feed::{CHANGE_BYTES, CHANGES_MAX};
@@ -230,108 +231,6 @@ impl View {
             }
         }
         found
-    }
-
-    /// The position that the next change of a device of this tenant will have.
-    pub fn changes_head(&self, tenant: TenantIndex) -> u64 {
-        self.head(tenant, |of_tenant| &of_tenant.feed)
-    }
-
-    /// The position that the next arrival of a device of this tenant will have.
-    pub fn arrivals_head(&self, tenant: TenantIndex) -> u64 {
-        self.head(tenant, |of_tenant| &of_tenant.arrivals)
-    }
-
-    fn head(&self, tenant: TenantIndex, feed: impl Fn(&TenantView) -> &Feed) -> u64 {
-        let of_tenants = self.tenants(Some(tenant));
-        let of_tenant = of_tenants.first();
-        of_tenant.map_or(self.first_position, |(_, of_tenant)| {
-            feed(&lock(of_tenant)).head()
-        })
-    }
-
-    /// Up to `limit` changes of devices of a tenant from a position on.
-    ///
-    /// # Errors
-    /// The feed does not have that position.
-    pub fn changes_since(
-        &self,
-        tenant: TenantIndex,
-        position: u64,
-        limit: usize,
-    ) -> Result<Vec<DeviceChange>, TooOld> {
-        self.since(tenant, position, limit, |of_tenant| &of_tenant.feed)
-    }
-
-    /// Up to `limit` arrivals of devices of a tenant from a position on.
-    ///
-    /// # Errors
-    /// The feed does not have that position.
-    pub fn arrivals_since(
-        &self,
-        tenant: TenantIndex,
-        position: u64,
-        limit: usize,
-    ) -> Result<Vec<DeviceChange>, TooOld> {
-        self.since(tenant, position, limit, |of_tenant| &of_tenant.arrivals)
-    }
-
-    fn since(
-        &self,
-        tenant: TenantIndex,
-        position: u64,
-        limit: usize,
-        feed: impl Fn(&TenantView) -> &Feed,
-    ) -> Result<Vec<DeviceChange>, TooOld> {
-        match self.tenants(Some(tenant)).first() {
-            Some((_, of_tenant)) => feed(&lock(of_tenant)).since(position, limit),
-            None if position == self.first_position => Ok(Vec::new()),
-            None => Err(TooOld),
-        }
-    }
-
-    /// Tells whoever follows the changes of devices that an operator has changed one.
-    pub(crate) fn note_change(&self, tenant: TenantIndex, device_id: DeviceId, time: Timestamp) {
-        let change = Transition {
-            slot: SlotIndex(0),
-            device_id,
-            tenant,
-            before: None,
-            after: None,
-            profile: ProfileId::default(),
-            has_new_inventory: false,
-        };
-        let of_tenant = self.tenant(tenant);
-        let turnover = lock(&of_tenant).feed.append([&change], time.as_seconds());
-        self.tally(turnover);
-    }
-
-    /// Adds what entered and left a feed to the metrics.
-    fn tally(&self, turnover: Turnover) {
-        let left = turnover.expired + turnover.evicted;
-        self.changes.fetch_add(turnover.entered, Ordering::Relaxed);
-        self.changes.fetch_sub(left, Ordering::Relaxed);
-        self.evicted.fetch_add(turnover.evicted, Ordering::Relaxed);
-    }
-
-    /// Empties the feed of a tenant that was deleted: nobody reads it again.
-    pub(crate) fn end_feed(&self, tenant: TenantIndex) {
-        for (_, of_tenant) in self.tenants(Some(tenant)) {
-            let mut of_tenant = lock(&of_tenant);
-            of_tenant.arrivals.clear();
-            let left = of_tenant.feed.clear();
-            self.changes.fetch_sub(left, Ordering::Relaxed);
-        }
-    }
-
-    /// Changes in all feeds.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
-    }
-
-    /// Changes that left their feed because their tenant had too many.
-    pub(crate) fn evicted(&self) -> u64 {
-        self.evicted.load(Ordering::Relaxed)
     }
 
     /// The devices of some shards by cell, counted from their columns. The caller keeps the threads of these shards from

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use muster_api::TooOld;
 use muster_engine::{
-    DeviceRules, PolicySet, Revision, ShardLimits, ShardMap, ShardSet, TargetId, TargetedRules,
-    TenantPolicy, Threshold,
+    DeviceRules, PolicySet, ProfileId, Revision, ShardLimits, ShardMap, ShardSet, TargetId,
+    TargetedRules, TenantPolicy, Threshold,
 };
 use muster_wire::{
     CheckIn, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, Owner, PartnerThreatState,
