@@ -85,5 +85,5 @@ def before_load_schema(context, raw_schema):
 
 @schemathesis.hook
 def filter_query(context, query):
-    """An empty list of names is no option."""
+    """An empty list of names is not an option."""
     return all((query or {}).get(name) not in ([""], "", []) for name in ("$select", "$expand"))

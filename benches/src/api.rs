@@ -31,7 +31,7 @@ pub use outcome::Outcome;
 /// Policies that the bench makes.
 const POLICIES: usize = 50;
 
-/// One device in this many is in a cell of its own.
+/// One device in this many has facets that no other device has.
 const RARE_ONE_IN: u64 = 100_000;
 
 /// Devices whose documents are queried.

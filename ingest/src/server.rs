@@ -348,7 +348,7 @@ fn backend(
     }))
 }
 
-/// Runs a service until it is stopped, on a thread and a runtime of its own: no request delays a check-in.
+/// Runs a service until it is stopped, on a separate thread and runtime, so that no request delays a check-in.
 fn serve_on_thread(
     name: &'static str,
     serving: impl Future<Output = std::io::Result<()>> + Send + 'static,

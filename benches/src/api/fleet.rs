@@ -1,4 +1,4 @@
-//! The fleet of the bench: devices that the load generator simulates, with inventories, and a few in a cell of their own.
+//! The fleet of the bench: devices that the load generator simulates, with inventories, and a few with facets that no other device has.
 //!
 //! Bounded by the number of devices; the generator ends with [`Ingest`].
 
@@ -17,7 +17,7 @@ use muster_wire::{
 use crate::capacity::environment::{Environment, ServerProcess, TENANT, TIMEOUT, sum_of};
 use crate::fleet::check_in;
 
-/// Gateways of the generator, each with [`WINDOW`] frames in flight: an inventory is a frame of its own.
+/// Gateways of the generator, each with [`WINDOW`] frames in flight: an inventory takes a whole frame.
 const GATEWAYS: u32 = 8;
 const WINDOW: &str = "64";
 

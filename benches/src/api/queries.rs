@@ -17,7 +17,7 @@ pub(super) const CONNECTIONS: usize = 4;
 /// Requests of a query at least, whatever they take: below that, a 99th percentile is the maximum.
 const REQUESTS_MIN: usize = 100;
 
-/// A query with what its response must have, so that a wrong answer is no fast answer.
+/// A query, and what its response must contain: a wrong answer must not count as a fast one.
 #[derive(Clone, Debug)]
 pub(super) struct Query {
     pub(super) name: &'static str,
@@ -29,7 +29,7 @@ pub(super) struct Query {
 /// The rows that a response must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rows {
-    /// It is no list.
+    /// It is not a list.
     NoList,
     /// This number.
     Exactly(usize),
@@ -47,7 +47,7 @@ pub(super) struct Measured {
 
 const DEVICES: &str = "/v1.0/deviceManagement/managedDevices";
 
-/// The queries of a fleet of `devices`, `rare` of which are in a cell of their own.
+/// The queries of a fleet of `devices`, `rare` of which have facets that no other device has.
 pub(super) fn all(devices: u64, rare: u64, ids: &[String]) -> Vec<Query> {
     let name = |number: u64| format!("device-{number:07}");
     let list = |query: &str| vec![format!("{DEVICES}?{query}")];

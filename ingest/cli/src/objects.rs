@@ -47,7 +47,7 @@ pub(crate) struct QueryArguments {
 /// A text as a part of a path or query.
 pub(crate) fn encoded(text: &str) -> String {
     let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
-    // In a path, + is no blank.
+    // In a path, + is not a blank.
     encoded.replace('+', "%20")
 }
 

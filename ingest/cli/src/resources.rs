@@ -71,7 +71,7 @@ const USUAL: Resource = Resource {
     can_create: true,
 };
 
-/// The devices, which have commands of their own too.
+/// The devices, which also have dedicated commands.
 pub(crate) const DEVICES: Resource = Resource {
     name: "devices",
     singular: "device",
@@ -91,7 +91,7 @@ pub(crate) const DEVICES: Resource = Resource {
     ..USUAL
 };
 
-/// The tokens, which have commands of their own too.
+/// The tokens, which also have dedicated commands.
 pub(crate) const TOKENS: Resource = Resource {
     name: "tokens",
     singular: "token",
@@ -109,7 +109,7 @@ pub(crate) const TOKENS: Resource = Resource {
     ..USUAL
 };
 
-/// The audit events, which have commands of their own too.
+/// The audit events, which also have dedicated commands.
 pub(crate) const AUDIT_EVENTS: Resource = Resource {
     name: "audit-events",
     singular: "audit-event",

@@ -53,7 +53,7 @@ pub struct Export {
 pub struct AccessRecord {
     /// The access.
     pub access: Access,
-    /// Accesses of the same kind by the same principal since its last record that have no record of their own.
+    /// Accesses of the same kind by the same principal since its last record that have no record.
     pub unrecorded: u32,
 }
 

@@ -80,7 +80,7 @@ fn role_actions(plane: &ControlPlane, tenant: TenantIndex, role: ObjectId) -> Op
     }
 }
 
-/// The groups of an assignment. Users are no devices.
+/// The groups of an assignment. A scope of users has no devices.
 fn groups_of(assignment: &RoleAssignment) -> GroupReach {
     let properties = &assignment.properties;
     match properties.scope_type {

@@ -1,6 +1,6 @@
 //! The hash chain over the control log: each entry is stored with the SHA-256 of the hash before it and its own bytes.
 //!
-//! So whoever knows the last hash, the head, can tell whether an entry up to it was changed, moved, added or removed. A
+//! So anyone who knows the last hash, the head, can tell whether an entry up to it was changed, moved, added or removed. A
 //! checksum finds damage; the chain finds also what was changed on purpose, unless the hashes of all later entries were
 //! computed anew: only a head that is kept elsewhere, a [`PinnedHead`], shows that, and that the end of the log is
 //! missing.

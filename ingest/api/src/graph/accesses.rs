@@ -1,7 +1,7 @@
-//! Which accesses get a record of their own, so that no one can fill the audit log with them.
+//! Which accesses get a record, so that no one can fill the audit log with them.
 //!
 //! Of each kind a principal has [`AT_ONCE`] records at once and one more a minute, and all principals of a tenant
-//! together [`OF_TENANT_AT_ONCE`] and one more every ten minutes. What has no record of its own is counted in the next
+//! together [`OF_TENANT_AT_ONCE`] and one more every ten minutes. Accesses without a record are counted in the next
 //! one, which is due after a minute at the earliest, also if nothing more happens. Bounded: [`PRINCIPALS_MAX`]
 //! principals and kinds. It reads no clock and writes nothing.
 
@@ -104,7 +104,7 @@ impl Own {
 }
 
 impl State {
-    /// Forgets whoever has nothing waiting and everything to spend.
+    /// Forgets principals that have nothing waiting and a full budget.
     fn forget(&mut self, now_ms: u64) {
         let is_spent = |budget: &Budget| budget.full_at_ms > now_ms;
         self.principals

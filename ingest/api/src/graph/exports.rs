@@ -237,7 +237,7 @@ pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Respon
     collection::list(&call, query.as_deref(), COLLECTION, rows, &no_expansion)
 }
 
-/// Whether a job exists for the principal: a file has the devices of whoever ordered it.
+/// Whether a job exists for the principal: a file has the devices that the principal that ordered it sees.
 fn exists(job: &Job, call: &Call) -> bool {
     let rights = &call.principal.rights;
     job.principal.id == call.principal.id

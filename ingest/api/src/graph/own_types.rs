@@ -324,7 +324,7 @@ pub(super) fn batch_requests() -> Value {
             "id": batch_id(),
             "method": { "type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" },
             "url": { "type": "string", "description": "Relative, with or without the version." },
-            "headers": { "description": "Names with values; what is no header is ignored." },
+            "headers": { "description": "Names with values; anything else is ignored." },
             "body": { "description": "A JSON document." },
             "dependsOn": { "type": ["array", "null"], "items": batch_id() },
         },

@@ -39,7 +39,7 @@ impl PolicyState {
     }
 }
 
-/// The policies that apply to a device and exist for whoever reads it, with their states.
+/// The policies that apply to a device and that the principal sees, with their states.
 fn states(call: &Call, device: &Device) -> Vec<PolicyState> {
     let control = call.control();
     let tenant = call.tenant();

@@ -143,7 +143,7 @@ async fn fetch(issuer: &str, tls: &Arc<ClientConfig>) -> Result<KeySet, FetchErr
         return Err(FetchError::OtherIssuer { url, found });
     }
     let keys = text("jwks_uri").unwrap_or_default().to_owned();
-    // An issuer elsewhere must not lead the server to a port of its own machine.
+    // An issuer elsewhere must not lead the server to a port on this machine.
     if at.is_https && !place(&keys)?.is_https {
         let problem = "it must be an https URL".to_owned();
         return Err(FetchError::Url { url: keys, problem });

@@ -62,9 +62,9 @@ enum About {
     Count(u32, u32),
     /// What has scope tags, by placeholders in path and body.
     Object,
-    /// The same, but only whoever has all scope tags may do it.
+    /// The same, but only a principal with all scope tags may do it.
     WholeObject,
-    /// The tenant, but only whoever has all scope tags may do it.
+    /// The tenant, but only a principal with all scope tags may do it.
     Whole,
 }
 
@@ -81,7 +81,7 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// Users: the stored one has no tags, and one whom a device names exists for whoever sees the device.
+/// Users: the stored one has no tags, and one whom a device names exists for those who see the device.
 fn users() -> Vec<Row> {
     let null = || Value::Null;
     let new = json!({ "displayName": "new", "userPrincipalName": "new@example.org" });

@@ -65,7 +65,7 @@ pub(super) struct AddArguments {
     token: TokenArguments,
 }
 
-/// Where the token of a context comes from. It is no argument, because others see arguments.
+/// Where the token of a context comes from. Never an argument, because other users of the machine can see those.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct TokenArguments {

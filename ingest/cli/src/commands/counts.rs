@@ -64,7 +64,7 @@ fn flat(counts: &Map<String, Value>) -> Vec<Value> {
             Value::Number(count) => {
                 rows.push(json!({"group": group, "value": null, "count": count}));
             }
-            // An annotation is no count.
+            // An annotation is not a count.
             _ => (),
         }
     }

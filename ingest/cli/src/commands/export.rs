@@ -114,7 +114,7 @@ fn download(client: &ApiClient, link: &str) -> Result<File, Failure> {
 /// Writes the one file of an archive.
 fn unpack(client: &ApiClient, archive: File, out: Option<&Path>) -> Result<(), Failure> {
     let bad = |error: &dyn std::fmt::Display| {
-        Failure::from(client.unexpected(format!("the export is no zip of one file: {error}")))
+        Failure::from(client.unexpected(format!("the export is not a zip of one file: {error}")))
     };
     let mut archive = ZipArchive::new(archive).map_err(|error| bad(&error))?;
     if archive.len() != 1 {

@@ -150,7 +150,7 @@ impl ControlPlane {
         )
     }
 
-    /// The devices of a group have its scope tags, so only whoever has these changes who they are.
+    /// The devices of a group have its scope tags, so only a principal that has these tags may change its members.
     fn check_tagged_group(&self, command: &Command, tenant: TenantIndex) -> Result<(), Refusal> {
         let action = command.action();
         let tags = group_of(command).map(|group| self.tags_of_group(tenant, group));

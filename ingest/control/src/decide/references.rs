@@ -58,7 +58,7 @@ impl ControlPlane {
 }
 
 impl References<'_> {
-    /// Tags are given and taken by whoever has them. One of others is for the sender as one that does not exist.
+    /// A principal can give and take only the tags that it has. One of others is for the sender as one that does not exist.
     fn check_tags(&mut self, before: Option<&Object>, after: &Object) {
         let Some(name) = tags_property(self.command.change.key()) else {
             return;

@@ -82,7 +82,7 @@ impl Tenant {
         token: ObjectId,
     ) -> Result<(), &'static str> {
         if !self.has_principal(entry.key, token) {
-            return Err("the token that is removed from a group is no member");
+            return Err("the token that is removed from a group is not a member");
         }
         let group = self.revise_group(entry)?;
         self.principals.remove(group, token);

@@ -48,6 +48,12 @@ impl DeviceRules {
         self.os_minimum > self.os_maximum
     }
 
+    /// Whether the policies require nothing of the device itself, as most do.
+    #[inline(always)]
+    pub(crate) const fn is_empty(&self) -> bool {
+        !self.blocks_jailbroken && !self.requires_encryption && !self.has_bound()
+    }
+
     const fn has_bound(&self) -> bool {
         self.os_minimum != 0 || self.os_maximum != u64::MAX
     }
@@ -83,9 +89,10 @@ impl DeviceRules {
         })
     }
 
-    /// The settings that fail on a device with these facts. The version is read only if it matters.
-    #[inline(always)]
-    pub(crate) fn failing(&self, flags: Flags, os_version: impl FnOnce() -> u64) -> Failing {
+    /// The settings that fail on a device with these facts. Not inlined: a check-in whose policies require nothing of the
+    /// device must not pay for it.
+    #[inline(never)]
+    pub(crate) fn failing(&self, flags: Flags, os_version: u64) -> Failing {
         let mut failing = Failing::default();
         failing.add(
             Setting::Jailbroken,
@@ -96,10 +103,9 @@ impl DeviceRules {
             self.requires_encryption && !flags.contains(Flags::ENCRYPTED),
         );
         if self.has_bound() && !self.contradict() {
-            let version = os_version();
-            failing.add(Setting::OsMinimum, version < self.os_minimum);
-            let is_above = version > self.os_maximum;
-            let is_unknown = version == 0 && self.os_maximum != u64::MAX;
+            failing.add(Setting::OsMinimum, os_version < self.os_minimum);
+            let is_above = os_version > self.os_maximum;
+            let is_unknown = os_version == 0 && self.os_maximum != u64::MAX;
             failing.add(Setting::OsMaximum, is_above || is_unknown);
         }
         failing
@@ -217,12 +223,13 @@ mod tests {
             };
             let state = rules.state(setting, flags, version);
             assert_eq!(state, Some(expected), "{setting:?} {flags:?} {version:#x}");
-            let failing = rules.failing(flags, || version);
+            assert!(!rules.is_empty());
+            let failing = rules.failing(flags, version);
             let expected: &[_] = if passes { &[] } else { &[setting] };
             assert_eq!(failing.iter().collect::<Vec<_>>(), expected);
             let none = DeviceRules::default();
             assert_eq!(none.state(setting, flags, version), None);
-            assert!(!none.failing(flags, || unreachable!("not configured")).any());
+            assert!(none.is_empty() && !none.failing(flags, version).any());
         }
     }
 
@@ -243,8 +250,8 @@ mod tests {
                 let state = both.state(setting, Flags::NONE, version);
                 assert_eq!(state, Some(SettingState::Conflict));
             }
-            assert!(!both.failing(Flags::NONE, || version).any());
-            assert!(both.failing(Flags::JAILBROKEN, || version).any());
+            assert!(!both.failing(Flags::NONE, version).any());
+            assert!(both.failing(Flags::JAILBROKEN, version).any());
         }
         assert_eq!(low.and(DeviceRules::default()), low);
     }

@@ -14,6 +14,7 @@ use crate::policy::TenantPolicy;
 use crate::rules::Decision;
 use crate::rules::compliance::{Compliance, ComplianceCause, compliance_state, is_reached};
 use crate::rules::sensor::{SensorCause, SensorFacts, SensorState, sensor_state};
+use crate::rules::settings::Failing;
 use crate::rules::threat::{ThreatCause, ThreatSetting, threat_setting};
 
 /// Applies a check-in to the record of its device: copies what it reports and evaluates everything (R22).
@@ -180,13 +181,20 @@ pub fn decide(
     );
     let age = now.saturating_sub(record.last_check_in);
     let is_expired = threat_setting.state.is_of_a_policy() && age > policy.validity_seconds;
+    let device = &rules.device;
+    let (failing, contradict) = if device.is_empty() {
+        (Failing::default(), false)
+    } else {
+        let failing = device.failing(record.flags, cold.os_version());
+        (failing, device.contradict())
+    };
     let compliance = compliance_state(
         reported.management_agent,
         policy.secure_by_default,
         is_expired,
         threat_setting.state,
-        rules.device.failing(record.flags, || cold.os_version()),
-        rules.device.contradict(),
+        failing,
+        contradict,
     );
     Decisions {
         sensor,

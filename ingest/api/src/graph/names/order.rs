@@ -1,6 +1,6 @@
 //! The order of the devices of a tenant by name: by the folded name, then by the id, as lists sort.
 //!
-//! A device without a name is listed with its id as its name. Those are in a set of their own, in which a device is its
+//! A device without a name is listed with its id as its name. Those are in a separate set, in which a device is its
 //! id. Pure; owned by one tenant's part of [`super::Names`].
 
 use muster_wire::DeviceId;

@@ -101,7 +101,7 @@ impl Components {
     }
 }
 
-/// A schema that refers to the parts that have operations of their own.
+/// A schema that refers to the parts that have their own operations.
 fn with_parts(mut schema: Value) -> Value {
     let assignments = ("assignments", "assignments");
     let rules = "deviceComplianceScheduledActionForRules";

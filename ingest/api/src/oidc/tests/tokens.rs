@@ -58,7 +58,7 @@ async fn a_token_signed_by_another_key_is_refused() {
         refusal(&issuers, &token).await,
         Some(TokenRefusal::Signature)
     );
-    // A token that brings its own key is no better.
+    // Nor is a token that brings its own key.
     let header = json!({ "alg": "RS256", "kid": "key", "jwk": other.jwk(), "jku": "https://x.example.test" });
     let token = other.token_with(&header, &claims());
     assert_eq!(

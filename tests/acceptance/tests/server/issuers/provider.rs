@@ -43,7 +43,7 @@ fn installed() -> PathBuf {
     if folder.exists() {
         return folder;
     }
-    // Another process may do the same: each installs into a folder of its own, and the first one stays.
+    // Another process may do the same: each installs into a separate folder, and the first one stays.
     let scratch = tempfile::tempdir_in(target).expect("the target directory is writable");
     for file in files {
         fs::copy(source.join(file), scratch.path().join(file)).expect("both can be used");
