@@ -31,6 +31,14 @@ impl Machine {
             commit: commit().unwrap_or_else(unknown),
         }
     }
+
+    /// The conditions of a run that used a disk, in a line.
+    pub(crate) fn conditions(&self, file_system: &str, load_after: &str) -> String {
+        format!(
+            "{}, {} cores, {} GiB, Linux {}, {file_system}, load {} before and {load_after} after, commit {}",
+            self.cpu, self.cores, self.memory_gib, self.kernel, self.load, self.commit,
+        )
+    }
 }
 
 /// The load average over the last minute.

@@ -343,7 +343,7 @@ fn pipeline(config: &Config, threads: u64) -> [MemoryPart; 4] {
         part(
             "commits",
             threads * commits * commit,
-            "shard threads x (commits_in_flight + 1) x ((batch_check_ins_max + 4,096) x (848 B + shard threads x 96 B for pages) + (32,768 + 2 x devices_max / 48 + 1,024) x 112 B, where pages are at least 8 MiB)",
+            "shard threads x (commits_in_flight + 1) x ((batch_check_ins_max + 4,096) x (912 B + shard threads x 96 B for pages) + (32,768 + 2 x devices_max / 48 + 1,024) x 128 B, where pages are at least 8 MiB)",
         ),
         part(
             "store",

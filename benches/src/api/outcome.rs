@@ -111,19 +111,8 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let machine = &self.machine;
-        writeln!(
-            out,
-            "{}, {} cores, {} GiB, Linux {}, {}, load {} before and {} after, commit {}",
-            machine.cpu,
-            machine.cores,
-            machine.memory_gib,
-            machine.kernel,
-            self.file_system,
-            machine.load,
-            self.load_after,
-            machine.commit,
-        )?;
+        let conditions = self.machine.conditions(&self.file_system, &self.load_after);
+        writeln!(out, "{conditions}")?;
         let rate = self.rate.map_or_else(
             || "as many check-ins as the server takes".to_owned(),
             |rate| format!("{rate:.0} check-ins a second"),

@@ -11,19 +11,8 @@ use crate::report::markdown;
 
 impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let machine = &self.machine;
-        writeln!(
-            out,
-            "{}, {} cores, {} GiB, Linux {}, {}, load {} before and {} after, commit {}",
-            machine.cpu,
-            machine.cores,
-            machine.memory_gib,
-            machine.kernel,
-            self.file_system,
-            machine.load,
-            self.load_after,
-            machine.commit,
-        )?;
+        let conditions = self.machine.conditions(&self.file_system, &self.load_after);
+        writeln!(out, "{conditions}")?;
         writeln!(
             out,
             "size {}, {} rounds, {:.0} s; both ends share the cores, every ack follows a sync, every run is verified\n",

@@ -82,12 +82,18 @@ fn compliance(record: &DeviceRecord, rules: &TenantPolicy, decisions: &Decisions
     format!("{row}: compliance is {state}: {reason}")
 }
 
+/// The settings that fail, as people call them, with the names of their properties.
 fn failed(failing: Failing) -> String {
-    let names: Vec<_> = failing.iter().map(Setting::name).collect();
-    match names.as_slice() {
-        [name] => format!("the setting {name} fails"),
-        names => format!("the settings {} fail", names.join(", ")),
-    }
+    let words = |setting| match setting {
+        Setting::ThreatLevel => "threat level",
+        Setting::OsMinimum => "lowest version of the operating system",
+        Setting::OsMaximum => "highest version of the operating system",
+        Setting::Jailbroken => "no jailbreak",
+        Setting::Encryption => "encryption of the storage",
+    };
+    let named = |setting: Setting| format!("{} ({})", words(setting), setting.name());
+    let names: Vec<_> = failing.iter().map(named).collect();
+    format!("not met: {}", names.join(", "))
 }
 
 fn sensor(record: &DeviceRecord, rules: &TenantPolicy, decisions: &Decisions) -> String {
@@ -189,7 +195,7 @@ mod tests {
         let expected = [
             "R3: threat setting is nonCompliant: threat level high is above the threshold medium \
              (risk high, partner unknown)",
-            "R7 row 6: compliance is noncompliant: the setting deviceThreatProtectionRequiredSecurityLevel fails",
+            "R7 row 6: compliance is noncompliant: not met: threat level (deviceThreatProtectionRequiredSecurityLevel)",
             "R17 row 6: sensor is active: last contact 2026-01-01T00:00:00Z, \
              last telemetry 2026-01-01T00:00:00Z",
         ];

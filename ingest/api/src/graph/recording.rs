@@ -1,8 +1,9 @@
 //! Records accesses in the audit log: refused requests, sign-ins, exports, downloads.
 //!
-//! The server records them, so what the principal may do does not count. An export is recorded before it begins, or refused. For the others a response does not wait; `accesses.rs` bounds
-//! how many records they make, and with them the tasks here. Refusals without a principal have no tenant and no record:
-//! they are counted, and logged once a minute and cause.
+//! The server writes the records, so the rights of the principal do not matter. An export is recorded before it begins,
+//! or refused. The response to another access does not wait; `accesses.rs` bounds how many records there are, and with
+//! them the tasks here. Refusals without a principal have no tenant and no record: they are counted, and logged once a
+//! minute for each cause.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};

@@ -11,11 +11,9 @@ use serde_json::{Value, json};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use super::fixture::Fake;
+use super::fixture::{Fake, graph_options};
 use super::page::fleet::{add_token, fleet};
-use crate::{
-    ApiError, Backend, GraphGate, GraphOptions, LinkSecret, RefusedCause, ServerNames, new_secret,
-};
+use crate::{ApiError, Backend, GraphGate, RefusedCause, new_secret};
 
 const AUDIT: &str = "/v1.0/deviceManagement/auditEvents";
 const JOBS: &str = "/v1.0/deviceManagement/reports/exportJobs";
@@ -40,20 +38,7 @@ impl Graph {
         add_token(&fake, 1, "Administrator", &admin, 90);
         add_token(&fake, 2, "Metrics", &limited, 90);
         let (fake, gate) = (Arc::new(fake), GraphGate::default());
-        let names = ServerNames {
-            own: vec!["muster.example.test".to_owned()],
-            default: "muster.example.test".to_owned(),
-        };
-        let link_secret = LinkSecret([7; 32]);
-        gate.open(
-            Arc::clone(&fake) as _,
-            GraphOptions {
-                names,
-                link_secret,
-                issuers: Arc::default(),
-                name_bytes_max: 1 << 20,
-            },
-        );
+        gate.open(Arc::clone(&fake) as _, graph_options("muster.example.test"));
         Self {
             gate,
             fake,

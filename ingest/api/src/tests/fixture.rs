@@ -25,8 +25,8 @@ use tower::ServiceExt;
 use crate::{
     AccessCounters, Answer as Answering, Api, ApiError, AuditVerification, Backend, Caller, Cell,
     Changed, Changes, Clock, ClockMove, ClockStep, ConnectionCounters, DateQuery, Dated,
-    DatedDevices, Device, DeviceChange, Difference, Matches, Position, Readiness, Recount, Session,
-    Sessions, Timeouts, TooOld, router,
+    DatedDevices, Device, DeviceChange, Difference, GraphOptions, LinkSecret, Matches, Position,
+    Readiness, Recount, ServerNames, Session, Sessions, Timeouts, TooOld, router,
 };
 
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
@@ -55,6 +55,19 @@ pub(super) struct Fake {
     pub(super) arrivals: Mutex<Vec<DeviceId>>,
     /// New names of devices.
     pub(super) renamed: Mutex<Vec<(DeviceId, String)>>,
+}
+
+/// The options of an API of this name, without issuers.
+pub(crate) fn graph_options(name: &str) -> GraphOptions {
+    GraphOptions {
+        names: ServerNames {
+            own: vec![name.to_owned()],
+            default: name.to_owned(),
+        },
+        link_secret: LinkSecret([7; 32]),
+        issuers: Arc::default(),
+        name_bytes_max: 1 << 20,
+    }
 }
 
 impl Default for Fake {

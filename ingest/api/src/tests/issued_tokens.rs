@@ -7,12 +7,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use super::fixture::Fake;
+use super::fixture::{Fake, graph_options};
 use crate::oidc::tests::signing::SigningKey;
 use crate::oidc::tests::{claims, claims_with, known, settings};
-use crate::{
-    GraphGate, GraphOptions, IssuerSettings, Issuers, LinkSecret, ServerNames, TokenRefusal,
-};
+use crate::{GraphGate, GraphOptions, IssuerSettings, Issuers, TokenRefusal};
 
 const ROLES: &[(&str, &str)] = &[
     ("Muster.Admin", "Administrator"),
@@ -37,15 +35,9 @@ impl Place {
         let key = SigningKey::p256("key");
         let issuers = Arc::new(known(vec![settings], &[&key]));
         let (gate, fake) = (GraphGate::default(), Arc::new(Fake::default()));
-        let names = ServerNames {
-            own: vec!["muster.example.test".to_owned()],
-            default: "muster.example.test".to_owned(),
-        };
         let options = GraphOptions {
-            names,
-            link_secret: LinkSecret([7; 32]),
             issuers: Arc::clone(&issuers),
-            name_bytes_max: 1 << 20,
+            ..graph_options("muster.example.test")
         };
         gate.open(Arc::clone(&fake) as _, options);
         Self {

@@ -8,9 +8,9 @@ use axum::http::{Request, StatusCode};
 use muster_wire::DeviceId;
 use serde_json::Value;
 
-use super::fixture::Fake;
+use super::fixture::{Fake, graph_options};
 use super::page::fleet::{add_token, fleet};
-use crate::{GraphGate, GraphOptions, LinkSecret, ServerNames, new_secret};
+use crate::{GraphGate, GraphOptions, new_secret};
 
 /// An API over the fleet of the console.
 pub(super) struct Graph {
@@ -27,15 +27,9 @@ impl Graph {
         add_token(&fake, 1, "Administrator", &secret, 90);
         let fake = Arc::new(fake);
         let gate = GraphGate::default();
-        let names = ServerNames {
-            own: Vec::new(),
-            default: "muster.example.test".to_owned(),
-        };
         let options = GraphOptions {
-            issuers: Arc::default(),
-            names,
-            link_secret: LinkSecret([7; 32]),
             name_bytes_max,
+            ..graph_options("muster.example.test")
         };
         gate.open(Arc::clone(&fake) as _, options);
         Self { gate, fake, secret }

@@ -12,9 +12,9 @@ use muster_control::{
 use muster_engine::{TenantIndex, Timestamp};
 use serde_json::{Value, json};
 
-use super::fixture::{DEVICE, Fake, POLICY};
+use super::fixture::{DEVICE, Fake, POLICY, graph_options};
 use crate::secrets::TokenRequest;
-use crate::{GraphGate, GraphOptions, LinkSecret, ServerNames, new_secret};
+use crate::{GraphGate, new_secret};
 
 /// With this variable the test writes the document instead of comparing it.
 const WRITE: &str = "MUSTER_WRITE_OPENAPI";
@@ -47,20 +47,7 @@ impl Graph {
         let id = ObjectId::from_bytes([9; 16]);
         apply(&fake, Change::Issue { id, token });
         let gate = GraphGate::default();
-        let names = ServerNames {
-            own: vec![],
-            default: "muster.example.test".to_owned(),
-        };
-        let link_secret = LinkSecret([7; 32]);
-        gate.open(
-            Arc::new(fake),
-            GraphOptions {
-                names,
-                link_secret,
-                issuers: Arc::default(),
-                name_bytes_max: 1 << 20,
-            },
-        );
+        gate.open(Arc::new(fake), graph_options("muster.example.test"));
         Self { gate, secret }
     }
 

@@ -6,9 +6,9 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use serde_json::Value;
 
-use super::fixture::Fake;
+use super::fixture::{Fake, graph_options};
 use super::page::fleet::{add_token, fleet};
-use crate::{GraphGate, GraphOptions, LinkSecret, ServerNames, new_secret};
+use crate::{GraphGate, new_secret};
 
 /// The host in the links of the API.
 const HOST: &str = "muster.example.test";
@@ -53,20 +53,7 @@ impl Operator {
         let secret = new_secret();
         add_token(&fake, 1, role, &secret, 90);
         let gate = GraphGate::default();
-        let names = ServerNames {
-            own: vec![HOST.to_owned()],
-            default: HOST.to_owned(),
-        };
-        let link_secret = LinkSecret([7; 32]);
-        gate.open(
-            Arc::new(fake),
-            GraphOptions {
-                names,
-                link_secret,
-                issuers: Arc::default(),
-                name_bytes_max: 1 << 20,
-            },
-        );
+        gate.open(Arc::new(fake), graph_options(HOST));
         Self { gate, secret }
     }
 

@@ -11,8 +11,8 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
 
 use self::fleet::{DEVICES, FORMULA, HOSTILE, add_token, fleet, revoke_token};
-use super::fixture::Fake;
-use crate::{GraphGate, GraphOptions, LinkSecret, ServerNames, new_secret};
+use super::fixture::{Fake, graph_options};
+use crate::{GraphGate, new_secret};
 
 /// A console and the secret of an administrator.
 struct Console {
@@ -65,18 +65,7 @@ impl Console {
         add_token(&fake, 1, role, &secret, 90);
         let fake = Arc::new(fake);
         let gate = GraphGate::default();
-        let names = ServerNames {
-            own: vec!["muster.example.test".to_owned()],
-            default: "muster.example.test".to_owned(),
-        };
-        let link_secret = LinkSecret([7; 32]);
-        let options = GraphOptions {
-            names,
-            link_secret,
-            issuers: Arc::default(),
-            name_bytes_max: 1 << 20,
-        };
-        gate.open(Arc::clone(&fake) as _, options);
+        gate.open(Arc::clone(&fake) as _, graph_options("muster.example.test"));
         Self { gate, fake, secret }
     }
 

@@ -142,43 +142,15 @@ impl NameOrder {
             Some(after) => key(&after.name, Some(after.id)),
             None => range.begin().as_bytes().to_vec(),
         };
-        let mut found = Vec::new();
-        self.named.visit(&begin, |key| {
-            let Some(named) = named(key) else {
-                return true;
-            };
-            if after == Some(&named) {
-                return true;
-            }
-            if !range.contains(&named.name) {
-                return false;
-            }
-            found.push(named);
-            found.len() < limit
-        });
-        found
+        ascending(&self.named, &begin, named, range, after, limit)
     }
 
     fn ascending_unnamed(&self, range: &Range, after: Option<&Named>, limit: usize) -> Vec<Named> {
-        let mut found = Vec::new();
         let begin = after.map_or(range.begin(), |after| after.name.as_str());
-        let Some(begin) = self.first_unnamed(begin) else {
-            return found;
-        };
-        self.unnamed.visit(&begin, |key| {
-            let Some(named) = unnamed(key) else {
-                return true;
-            };
-            if after.is_some_and(|after| named <= *after) {
-                return true;
-            }
-            if !range.contains(&named.name) {
-                return false;
-            }
-            found.push(named);
-            found.len() < limit
-        });
-        found
+        match self.first_unnamed(begin) {
+            Some(begin) => ascending(&self.unnamed, &begin, unnamed, range, after, limit),
+            None => Vec::new(),
+        }
     }
 
     /// The same, from the end of the range to its beginning. Devices of the same name ascend.
@@ -226,6 +198,32 @@ impl NameOrder {
     fn first_unnamed(&self, text: &str) -> Option<[u8; ID]> {
         (self.unnamed.len() > 0).then(|| first_id(text)).flatten()
     }
+}
+
+/// The devices of a set from a key on that are in a range and behind the last one, at most `limit`.
+fn ascending(
+    keys: &KeySet,
+    begin: &[u8],
+    read: impl Fn(&[u8]) -> Option<Named>,
+    range: &Range,
+    after: Option<&Named>,
+    limit: usize,
+) -> Vec<Named> {
+    let mut found = Vec::new();
+    keys.visit(begin, |key| {
+        let Some(named) = read(key) else {
+            return true;
+        };
+        if after.is_some_and(|after| named <= *after) {
+            return true;
+        }
+        if !range.contains(&named.name) {
+            return false;
+        }
+        found.push(named);
+        found.len() < limit
+    });
+    found
 }
 
 /// The key of a device, or, without an id, what is before all devices of this name.

@@ -12,10 +12,8 @@ use muster_control::{
 use muster_engine::{TenantIndex, Timestamp};
 use serde_json::{Value, json};
 
-use crate::tests::fixture::{DEVICE, Fake, at_risk, device, two_tenants};
-use crate::{
-    Cell, Device, GraphGate, GraphOptions, LinkSecret, ServerNames, TokenRequest, new_secret,
-};
+use crate::tests::fixture::{DEVICE, Fake, at_risk, device, graph_options, two_tenants};
+use crate::{Cell, Device, GraphGate, TokenRequest, new_secret};
 
 const DEMO: TenantIndex = TenantIndex(0);
 const OTHER: TenantIndex = TenantIndex(1);
@@ -293,18 +291,7 @@ impl Scene {
             cells: vec![cell],
             ..Fake::default()
         };
-        let names = ServerNames {
-            own: Vec::new(),
-            default: "muster.test".to_owned(),
-        };
-        let link_secret = LinkSecret([7; 32]);
-        let options = GraphOptions {
-            name_bytes_max: 1 << 20,
-            names,
-            link_secret,
-            issuers: Arc::default(),
-        };
-        gate.open(Arc::new(fake), options);
+        gate.open(Arc::new(fake), graph_options("muster.test"));
         gate
     }
 
